@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The IOLOCK: shared by any number of holders, or held exclusively by one.
+ *
+ * It is the submission barrier in front of a file's IOTYPE lock: requests take it shared to start,
+ * and whoever takes it exclusive keeps new requests from starting. An exclusive holder can demote
+ * to shared without letting go.
+ *
+ * Guarantees: those of lock.h, with state A read as shared and state B as exclusive, except that
+ * exclusive has one holder. So shared holders do not starve an exclusive waiter, nor exclusive
+ * holders a shared one: after its patience (500 us) a waiter waits for the holds in progress and
+ * one phase of the other side. Between exclusive waiters nothing is promised but that one gets in.
+ *
+ * Memory: 8 bytes. Zeroed memory is an unlocked lock; there is nothing to destroy.
+ * Threads: any thread may release or demote what another acquired. Not recursive.
+ * Null and misaligned locks: as in lock.h.
+ *
+ * Source: the IOLOCK of XFS, its i_rwsem, as the two-state scheme uses it.
+ *
+ * Example:
+ *
+ *     static struct twostate_iolock iolock;
+ *
+ *     twostate_iolock_acquire(&iolock, TWOSTATE_EXCLUSIVE);
+ *     ...                                                    // alone
+ *     twostate_iolock_demote(&iolock);
+ *     ...                                                    // others read beside us
+ *     twostate_iolock_release(&iolock, TWOSTATE_SHARED);
+ *
+ * Requires: twostate/lock.h. Link with libtwostate.
+ */
+#ifndef TWOSTATE_IOLOCK_H
+#define TWOSTATE_IOLOCK_H
+
+#include <twostate/lock.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum twostate_iomode {
+    TWOSTATE_SHARED = 0,
+    TWOSTATE_EXCLUSIVE = 1,
+};
+
+struct twostate_iolock {
+    struct twostate_lock lock_;
+};
+
+#define TWOSTATE_IOLOCK_INIT                                                                       \
+    {                                                                                              \
+        TWOSTATE_LOCK_INIT                                                                         \
+    }
+
+/* What an IOLOCK looked like at one instant. */
+struct twostate_iolock_info {
+    uint32_t holders;          /* 0: unlocked; exclusive: 1 */
+    enum twostate_iomode mode; /* meaningful while holders > 0 */
+    uint32_t waiting_shared;   /* registered waiters, at most 1023 of each, as in lock.h */
+    uint32_t waiting_exclusive;
+};
+
+/* Makes *lock an unlocked lock. The same as zeroing it. Nobody may be using it. */
+TWOSTATE_API void twostate_iolock_init(struct twostate_iolock *lock);
+
+/*
+ * Waits until the lock can be held in mode, and holds it.
+ * Stops the program if it has TWOSTATE_LOCK_MAX_HOLDERS shared holders already.
+ */
+static inline void twostate_iolock_acquire(struct twostate_iolock *lock, enum twostate_iomode mode);
+
+/* Holds the lock in mode if that can be had without waiting. False leaves no trace. */
+static inline bool twostate_iolock_try_acquire(struct twostate_iolock *lock,
+                                               enum twostate_iomode mode);
+
+/*
+ * Like acquire, until deadline (absolute, CLOCK_MONOTONIC; NULL waits for ever).
+ * Returns 0; -ETIMEDOUT; -EOVERFLOW at the limit of shared holders; -EINVAL if tv_nsec is not in
+ * 0..999999999. On an error nothing has changed.
+ */
+TWOSTATE_API int twostate_iolock_acquire_timed(struct twostate_iolock *lock,
+                                               enum twostate_iomode mode,
+                                               const struct timespec *deadline);
+
+/* Gives back one hold of mode. Never blocks. Stops the program if the lock is not held in mode. */
+static inline void twostate_iolock_release(struct twostate_iolock *lock, enum twostate_iomode mode);
+
+/*
+ * Turns the exclusive hold into a shared one. Never blocks; nobody comes in between; shared waiters
+ * come in with it. Stops the program if the lock is not held exclusively.
+ */
+TWOSTATE_API void twostate_iolock_demote(struct twostate_iolock *lock);
+
+/* A snapshot, old as soon as it is returned. */
+TWOSTATE_API struct twostate_iolock_info twostate_iolock_query(const struct twostate_iolock *lock);
+
+/* Stops the program unless somebody holds the lock in mode. In every build. */
+TWOSTATE_API void twostate_iolock_assert_held(const struct twostate_iolock *lock,
+                                              enum twostate_iomode mode);
+
+/* Private: the slow paths of the inline functions below. */
+
+TWOSTATE_API void twostate_iolock_acquire_slow_(struct twostate_iolock *lock,
+                                                enum twostate_iomode mode);
+TWOSTATE_API bool twostate_iolock_try_slow_(struct twostate_iolock *lock,
+                                            enum twostate_iomode mode);
+TWOSTATE_API void twostate_iolock_release_slow_(struct twostate_iolock *lock,
+                                                enum twostate_iomode mode);
+
+static inline bool twostate_iolock_fast_acquire_(struct twostate_iolock *lock,
+                                                 enum twostate_iomode mode)
+{
+    uint64_t unlocked = 0;
+
+    if (mode == TWOSTATE_SHARED)
+        return twostate_lock_fast_acquire_(&lock->lock_, TWOSTATE_A);
+    return __atomic_compare_exchange_n(&lock->lock_.word_, &unlocked, TWOSTATE_HELD_B_ + 1, false,
+                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static inline void twostate_iolock_acquire(struct twostate_iolock *lock, enum twostate_iomode mode)
+{
+    if (!twostate_iolock_fast_acquire_(lock, mode))
+        twostate_iolock_acquire_slow_(lock, mode);
+}
+
+static inline bool twostate_iolock_try_acquire(struct twostate_iolock *lock,
+                                               enum twostate_iomode mode)
+{
+    return twostate_iolock_fast_acquire_(lock, mode) || twostate_iolock_try_slow_(lock, mode);
+}
+
+static inline void twostate_iolock_release(struct twostate_iolock *lock, enum twostate_iomode mode)
+{
+    if (!twostate_lock_fast_release_(&lock->lock_,
+                                     mode == TWOSTATE_SHARED ? TWOSTATE_A : TWOSTATE_B))
+        twostate_iolock_release_slow_(lock, mode);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two-state shared lock.
+ *
+ * A lock is unlocked, held in state A, or held in state B. Any number of holders share a state; the
+ * states exclude each other; and "unlocked" is a third condition that others can wait for (drain).
+ *
+ * Guarantees, cited by number in the tests:
+ *
+ *   G1  States A and B are never held at the same time.
+ *   G2  Any number of holders share one state, up to TWOSTATE_LOCK_MAX_HOLDERS; more are refused.
+ *   G3  No starvation on either side. A waiter waits at most its patience (500 us), plus the holds
+ *       then in progress, plus one phase of the other state, plus one drain if somebody drains.
+ *   G4  With no opposite holder or waiter, acquire is one successful atomic read-modify-write.
+ *   G5  Release never blocks, and makes a system call only to wake somebody.
+ *   G6  Any thread may release what another acquired (completion side).
+ *   G7  Release's last touch of the lock is its atomic read-modify-write: whoever then sees the
+ * lock unlocked, by acquire, drain or query, may free it at once, if nobody else still uses it. G8
+ * Drain returns only after it saw the lock unlocked, within the bound of G3. New holders may come
+ * in as soon as it returns: keep them out with a submission barrier (see iolock.h). G9  A try or
+ * timed call that fails leaves no trace: the lock is as if it had never been made. G10 Switch by
+ * the only holder is atomic: no other holder comes between, and those who wait for the new state
+ * may come in with it. G11 A release happens before the next acquire of the other state, and before
+ * a drain's return. G12 Misuse that a release or a switch can see (wrong state, nothing held) stops
+ * the program with the lock's address, its state and the call, in every build. G13 Try never fails
+ * spuriously: it fails only while the other state is held, or while the lock is being handed to
+ * waiters of the other state or to a drain.
+ *
+ * Memory: 8 bytes, aligned to 8. Zeroed memory is an unlocked lock; there is nothing to destroy.
+ * Threads: every function may be called from any thread, none from a signal handler.
+ * A thread that holds one state and acquires the other waits for itself. A thread that acquires
+ * again the state it holds can wait for ever too, once the lock is being handed to the other state.
+ * A null or misaligned lock is a programming error and faults, or stops the program, like a null
+ * mutex.
+ *
+ * Source: two_state_shared_lock of bcachefs names the idea; the algorithm (barge, wake once, then
+ * hand over) is described in docs/design.md.
+ *
+ * Example:
+ *
+ *     static struct twostate_lock lock;                 // zeroed: unlocked
+ *
+ *     twostate_lock_acquire(&lock, TWOSTATE_A);         // shares with every other A
+ *     ...
+ *     twostate_lock_release(&lock, TWOSTATE_A);         // by this thread or another
+ *
+ *     twostate_lock_drain(&lock);                       // returns once it was seen unlocked
+ *
+ * Requires: Linux, gcc or clang, C99 or C++11. Link with libtwostate.
+ */
+#ifndef TWOSTATE_LOCK_H
+#define TWOSTATE_LOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <twostate/visibility.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct timespec;
+
+enum twostate_state {
+    TWOSTATE_A = 0,
+    TWOSTATE_B = 1,
+};
+
+/* The one member is private; its bits are described in lib/word.h. */
+struct twostate_lock {
+    uint64_t word_;
+} __attribute__((aligned(8)));
+
+#define TWOSTATE_LOCK_INIT                                                                         \
+    {                                                                                              \
+        0                                                                                          \
+    }
+
+/* Holders of one state at the same time (G2). */
+#define TWOSTATE_LOCK_MAX_HOLDERS (UINT32_C(1) << 25)
+
+/* What a lock looked like at one instant. */
+struct twostate_lock_info {
+    uint32_t holders;          /* 0: unlocked */
+    enum twostate_state state; /* meaningful while holders > 0 */
+    uint32_t waiting_a;        /* registered waiters of A, at most 1023 (see below) */
+    uint32_t waiting_b;        /* the same of B; a waiting switch counts in its new state */
+    uint32_t draining;         /* registered drains, at most 31 */
+    bool switching;            /* a holder waits to be alone, to switch */
+};
+
+/*
+ * Waiters beyond 1023 of one state, or beyond 31 drains, wait correctly too; but they are not
+ * counted, and G3 bounds their wait only from the moment when one of the counted ones has left.
+ */
+
+/* Makes *lock an unlocked lock. The same as zeroing it. Nobody may be using it. */
+TWOSTATE_API void twostate_lock_init(struct twostate_lock *lock);
+
+/*
+ * Waits until the lock can be held in state, and holds it (G1-G4). An interrupted wait goes on.
+ * Stops the program if there are TWOSTATE_LOCK_MAX_HOLDERS already.
+ */
+static inline void twostate_lock_acquire(struct twostate_lock *lock, enum twostate_state state);
+
+/* Holds the lock in state if that can be had without waiting (G9, G13). False also at the limit. */
+static inline bool twostate_lock_try_acquire(struct twostate_lock *lock, enum twostate_state state);
+
+/*
+ * Like acquire, until deadline (absolute, CLOCK_MONOTONIC; NULL waits for ever). A deadline in the
+ * past still takes a lock that is free to take.
+ * Returns 0; -ETIMEDOUT; -EOVERFLOW at the limit of holders; -EINVAL if tv_nsec is not in
+ * 0..999999999. On an error nothing has changed (G9).
+ */
+TWOSTATE_API int twostate_lock_acquire_timed(struct twostate_lock *lock, enum twostate_state state,
+                                             const struct timespec *deadline);
+
+/*
+ * Gives back one hold of state (G5-G7), acquired by this thread or another. Never blocks.
+ * Stops the program if the lock is not held in state (G12).
+ */
+static inline void twostate_lock_release(struct twostate_lock *lock, enum twostate_state state);
+
+/* Waits until the lock is unlocked (G8, G11). Returns at once if it is. Takes nothing. */
+TWOSTATE_API void twostate_lock_drain(struct twostate_lock *lock);
+
+/* Like drain, until deadline. Returns 0, -ETIMEDOUT or -EINVAL, as acquire_timed does. */
+TWOSTATE_API int twostate_lock_drain_timed(struct twostate_lock *lock,
+                                           const struct timespec *deadline);
+
+/*
+ * Turns the caller's hold of the other state into one of state `to`, if it is the only hold (G10).
+ * False if there are other holders; the hold is then as before.
+ * Stops the program if the other state is not held (G12).
+ */
+TWOSTATE_API bool twostate_lock_try_switch(struct twostate_lock *lock, enum twostate_state to);
+
+/*
+ * Like try_switch, but waits for the other holders to leave; new ones are kept out within the bound
+ * of G3. Returns 0, or -EDEADLK if another holder is already waiting to switch (each would wait for
+ * the other): the hold is then as before, and must be released for the other to go on.
+ */
+TWOSTATE_API int twostate_lock_switch(struct twostate_lock *lock, enum twostate_state to);
+
+/* Like switch, until deadline. Returns 0, -EDEADLK, -ETIMEDOUT or -EINVAL; on an error the hold is
+ * as before. */
+TWOSTATE_API int twostate_lock_switch_timed(struct twostate_lock *lock, enum twostate_state to,
+                                            const struct timespec *deadline);
+
+/* A snapshot, old as soon as it is returned. An unlocked answer orders like a drain's return (G11).
+ */
+TWOSTATE_API struct twostate_lock_info twostate_lock_query(const struct twostate_lock *lock);
+
+/* Stops the program unless somebody holds the lock in state. In every build. */
+TWOSTATE_API void twostate_lock_assert_held(const struct twostate_lock *lock,
+                                            enum twostate_state state);
+
+/* Stops the program unless the lock is unlocked. In every build. */
+TWOSTATE_API void twostate_lock_assert_unlocked(const struct twostate_lock *lock);
+
+/* Private: what the inline functions below need. */
+
+#define TWOSTATE_COUNT_     ((UINT64_C(1) << 26) - 1)
+#define TWOSTATE_FULL_      (UINT64_C(1) << 25)
+#define TWOSTATE_HELD_A_    (UINT64_C(1) << 26)
+#define TWOSTATE_HELD_B_    (UINT64_C(1) << 27)
+#define TWOSTATE_SWITCHING_ (UINT64_C(1) << 28)
+#define TWOSTATE_SLEEP_A_   (UINT64_C(1) << 57)
+#define TWOSTATE_SLEEP_B_   (UINT64_C(1) << 58)
+#define TWOSTATE_SLEEPERS_  (UINT64_C(15) << 57)
+#define TWOSTATE_TURN_      (UINT64_C(3) << 61)
+
+TWOSTATE_API void twostate_lock_acquire_slow_(struct twostate_lock *lock,
+                                              enum twostate_state state);
+TWOSTATE_API bool twostate_lock_try_slow_(struct twostate_lock *lock, enum twostate_state state);
+TWOSTATE_API void twostate_lock_release_slow_(struct twostate_lock *lock,
+                                              enum twostate_state state);
+
+/* One load, one mask test, one compare-and-swap; false: it takes the slow path to know. */
+static inline bool twostate_lock_fast_acquire_(struct twostate_lock *lock,
+                                               enum twostate_state state)
+{
+    const uint64_t held = state == TWOSTATE_A ? TWOSTATE_HELD_A_ : TWOSTATE_HELD_B_;
+    const uint64_t stop = TWOSTATE_FULL_ | TWOSTATE_TURN_ |
+                          (state == TWOSTATE_A ? TWOSTATE_HELD_B_ | TWOSTATE_SLEEP_A_
+                                               : TWOSTATE_HELD_A_ | TWOSTATE_SLEEP_B_);
+    uint64_t word = __atomic_load_n(&lock->word_, __ATOMIC_RELAXED);
+
+    return __builtin_expect((word & stop) == 0, 1) &&
+           __builtin_expect(__atomic_compare_exchange_n(&lock->word_, &word, (word | held) + 1,
+                                                        false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+                            1);
+}
+
+static inline void twostate_lock_acquire(struct twostate_lock *lock, enum twostate_state state)
+{
+    if (!twostate_lock_fast_acquire_(lock, state))
+        twostate_lock_acquire_slow_(lock, state);
+}
+
+static inline bool twostate_lock_try_acquire(struct twostate_lock *lock, enum twostate_state state)
+{
+    return twostate_lock_fast_acquire_(lock, state) || twostate_lock_try_slow_(lock, state);
+}
+
+/* One load and one compare-and-swap; false: somebody may have to be woken, or it is misuse. */
+static inline bool twostate_lock_fast_release_(struct twostate_lock *lock,
+                                               enum twostate_state state)
+{
+    const uint64_t states = TWOSTATE_HELD_A_ | TWOSTATE_HELD_B_;
+    const uint64_t held = state == TWOSTATE_A ? TWOSTATE_HELD_A_ : TWOSTATE_HELD_B_;
+    uint64_t word = __atomic_load_n(&lock->word_, __ATOMIC_RELAXED);
+    uint64_t next = word - 1;
+
+    if ((next & TWOSTATE_COUNT_) == 0)
+        next &= ~states;
+    return __builtin_expect((word & (states | TWOSTATE_SWITCHING_)) == held, 1) &&
+           __builtin_expect((next & states) != 0 || (word & TWOSTATE_SLEEPERS_) == 0, 1) &&
+           __builtin_expect(__atomic_compare_exchange_n(&lock->word_, &word, next, false,
+                                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED),
+                            1);
+}
+
+static inline void twostate_lock_release(struct twostate_lock *lock, enum twostate_state state)
+{
+    if (!twostate_lock_fast_release_(lock, state))
+        twostate_lock_release_slow_(lock, state);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* The seam's calls into Linux: futex, clock, and the end of a program that misuses a lock. */
+#include "sys.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if !defined(SYS_futex) && defined(SYS_futex_time64)
+#define SYS_futex SYS_futex_time64
+#endif
+
+/* A futex is 32 bits; ours is the upper half of the word, wherever the machine keeps that. */
+static const uint32_t *upper_half(const uint64_t *word)
+{
+    return (const uint32_t *)(const void *)word + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
+}
+
+int sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
+                    const struct timespec *deadline)
+{
+    const int saved = errno;
+    int result = 0;
+
+    if (syscall(SYS_futex, upper_half(word), FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, upper,
+                deadline, NULL, groups) < 0)
+        result = -errno;
+    errno = saved;
+    return result;
+}
+
+void sys_futex_wake_(const uint64_t *word, uint32_t groups, int most)
+{
+    const int saved = errno;
+
+    syscall(SYS_futex, upper_half(word), FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, most, NULL, NULL,
+            groups);
+    errno = saved;
+}
+
+struct timespec sys_now_(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now;
+}
+
+void sys_die_(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fputs("twostate: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    abort();
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The seam: every atomic, futex and clock call of the locks goes through here, so that the same C
+ * can be compiled against the machine or against something that explores its schedules. (The fast
+ * paths in the public headers use the same builtins directly.)
+ */
+#ifndef TS_SYS_H
+#define TS_SYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+static inline uint64_t sys_load_(const uint64_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+/* Acquire, release, or both: one order for every slow step; *seen is updated on failure. */
+static inline bool sys_cas_(uint64_t *word, uint64_t *seen, uint64_t next)
+{
+    return __atomic_compare_exchange_n(word, seen, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static inline uint32_t sys_flag_load_(const uint32_t *flag)
+{
+    return __atomic_load_n(flag, __ATOMIC_ACQUIRE);
+}
+
+static inline void sys_flag_store_(uint32_t *flag, uint32_t value)
+{
+    __atomic_store_n(flag, value, __ATOMIC_RELEASE);
+}
+
+static inline uint32_t sys_flag_exchange_(uint32_t *flag, uint32_t value)
+{
+    return __atomic_exchange_n(flag, value, __ATOMIC_ACQ_REL);
+}
+
+/*
+ * Sleeps while the upper half of *word is `upper`, until a wake for one of `groups` or the absolute
+ * CLOCK_MONOTONIC deadline (NULL: none). Returns -ETIMEDOUT when the deadline passed; anything
+ * else, 0 or an error, means: look again.
+ */
+int sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
+                    const struct timespec *deadline);
+
+/* Wakes up to `most` sleepers of `groups`. *word may be gone already: it is only an address. */
+void sys_futex_wake_(const uint64_t *word, uint32_t groups, int most);
+
+struct timespec sys_now_(void);
+
+/* Writes the message and stops the program. */
+_Noreturn void sys_die_(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
