@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/* Saying what bench_lock mixed found: the table, the losing cells, JSON, the plot. */
+#include "mixed.h"
+
+#include <math.h>
+
+#include "report.h"
+
+double mixed_ratio(const struct row *row)
+{
+    return row->of[MIXED_twostate].mops /
+           fmax(row->of[MIXED_bcachefs_alg].mops, row->of[MIXED_mutex_cond].mops);
+}
+
+static const char *best_peer(const struct row *row)
+{
+    return row->of[MIXED_bcachefs_alg].mops > row->of[MIXED_mutex_cond].mops
+               ? mixed_names[MIXED_bcachefs_alg]
+               : mixed_names[MIXED_mutex_cond];
+}
+
+static const char *hold_text(const struct cell *cell, char *text, size_t size)
+{
+    if (cell->hold_ns < 1000)
+        snprintf(text, size, "%u ns", (unsigned)cell->hold_ns);
+    else
+        snprintf(text, size, "%u us%s", (unsigned)cell->hold_ns / 1000,
+                 cell->asleep ? " asleep" : "");
+    return text;
+}
+
+static void print_row(const struct row *row)
+{
+    char hold[32];
+
+    for (unsigned i = 0; i < MIXED_LOCKS; i++) {
+        const struct outcome *o = &row->of[i];
+
+        if (!o->played)
+            continue;
+        if (i == MIXED_twostate)
+            printf("\n%7u %14s %3u %%  ", row->cell.threads,
+                   hold_text(&row->cell, hold, sizeof(hold)), row->cell.minority);
+        else
+            printf("%30s", "");
+        printf("%-15s %9.4f", mixed_names[i], o->mops);
+        if (i == MIXED_twostate)
+            printf(" %7.2f ", mixed_ratio(row));
+        else
+            printf(" %8s", "");
+        printf("| %9.1f %9.1f %9.1f | %9.1f %9.1f %9.1f\n", o->p50[0], o->p99[0], o->max[0],
+               o->p50[1], o->p99[1], o->max[1]);
+    }
+}
+
+static void print_losing(const struct row *rows, size_t n)
+{
+    double logs = 0, lowest = INFINITY;
+    size_t losing = 0;
+    char hold[32];
+
+    printf("\nLosing cells (twostate below the best peer whose states are both shared)\n\n"
+           "%7s %14s %5s  %7s  %s\n",
+           "threads", "hold", "B", "ratio", "best peer");
+    for (size_t i = 0; i < n; i++) {
+        const double ratio = mixed_ratio(&rows[i]);
+
+        logs += log(ratio);
+        lowest = fmin(lowest, ratio);
+        if (ratio >= 1)
+            continue;
+        losing++;
+        printf("%7u %14s %3u %%  %7.2f  %s\n", rows[i].cell.threads,
+               hold_text(&rows[i].cell, hold, sizeof(hold)), rows[i].cell.minority, ratio,
+               best_peer(&rows[i]));
+    }
+    printf("\n%zu of %zu cells lost; ratio: lowest %.2f, geometric mean %.2f\n", losing, n, lowest,
+           exp(logs / (double)n));
+}
+
+void mixed_table(const struct row *rows, size_t n)
+{
+    printf("%79s%-31s | %s\n", "| ", "wait for A, us", "wait for B, us");
+    printf("%7s %14s %5s  %-15s %9s %7s | %9s %9s %9s | %9s %9s %9s\n", "threads", "hold", "B",
+           "lock", "Mops/s", "ratio", "p50", "p99", "max", "p50", "p99", "max");
+    for (size_t i = 0; i < n; i++)
+        print_row(&rows[i]);
+    printf(
+        "\nratio: twostate to the better of bcachefs_alg and mutex_cond, which do the same: both\n"
+        "states are shared. pthread_rwlock, ck_rwlock and ck_pflock do less: A is their read\n"
+        "lock, B their write lock, which is not shared. The ck locks only spin: no cells with\n"
+        "more threads than processors, or with sleeping holders.\n");
+    print_losing(rows, n);
+}
+
+json_t *mixed_json(const struct row *rows, size_t n)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        for (unsigned l = 0; l < MIXED_LOCKS; l++) {
+            const struct cell *cell = &rows[i].cell;
+            const struct outcome *o = &rows[i].of[l];
+
+            if (!o->played)
+                continue;
+            json_array_append_new(
+                array,
+                json_pack("{s:s, s:i, s:I, s:b, s:i, s:o, s:[o,o], s:[o,o], s:[o,o]}", "lock",
+                          mixed_names[l], "threads", (int)cell->threads, "hold_ns",
+                          (json_int_t)cell->hold_ns, "asleep", (int)cell->asleep, "minority_pct",
+                          (int)cell->minority, "mops", report_number(o->mops), "wait_p50_us",
+                          report_number(o->p50[0]), report_number(o->p50[1]), "wait_p99_us",
+                          report_number(o->p99[0]), report_number(o->p99[1]), "wait_max_us",
+                          report_number(o->max[0]), report_number(o->max[1])));
+        }
+    return array;
+}
+
+static bool same_panel(const struct row *a, const struct row *b)
+{
+    return a->cell.hold_ns == b->cell.hold_ns && a->cell.minority == b->cell.minority;
+}
+
+/* One panel: throughput over threads, a line for each lock. rows[0..n) belong to it. */
+static void draw_panel(FILE *plot, const struct row *rows, size_t n)
+{
+    char hold[32];
+
+    fputs("$data << END\n", plot);
+    for (unsigned l = 0; l < MIXED_LOCKS; l++) {
+        bool any = false;
+
+        for (size_t i = 0; i < n; i++)
+            if (rows[i].of[l].played && rows[i].of[l].mops > 0) {
+                fprintf(plot, "%u %f\n", rows[i].cell.threads, rows[i].of[l].mops);
+                any = true;
+            }
+        fputs(any ? "\n\n" : "1 NaN\n\n\n", plot);
+    }
+    fprintf(plot, "END\nset title 'hold %s, %u %% B'\nplot ",
+            hold_text(&rows[0].cell, hold, sizeof(hold)), rows[0].cell.minority);
+    for (unsigned l = 0; l < MIXED_LOCKS; l++)
+        fprintf(plot, "%s$data index %u with linespoints %s title '%s'", l ? ", " : "", l,
+                l == MIXED_twostate ? "lw 3" : "lw 1", mixed_names[l]);
+    fputc('\n', plot);
+}
+
+bool mixed_draw(const char *path, const struct row *rows, size_t n)
+{
+    unsigned panels = 0, columns = 0;
+    FILE *plot;
+
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || !same_panel(&rows[i - 1], &rows[i])) {
+            panels++;
+            columns += rows[i].cell.hold_ns == rows[0].cell.hold_ns;
+        }
+    plot = report_plot_begin(path, 360 * columns, 280 * (panels / columns));
+    if (plot == NULL)
+        return false;
+    fprintf(plot,
+            "set multiplot layout %u,%u\nset logscale xy\nset xtics (1,2,4,8,16)\n"
+            "set xlabel 'threads'\nset ylabel 'Mops/s'\nset grid\nset key noenhanced font ',8'\n",
+            panels / columns, columns);
+    for (size_t first = 0, i = 1; i <= n; i++)
+        if (i == n || !same_panel(&rows[first], &rows[i])) {
+            draw_panel(plot, rows + first, i - first);
+            first = i;
+        }
+    fputs("unset multiplot\n", plot);
+    return report_plot_end(plot);
+}
