@@ -1,0 +1,48 @@
+# What `cmake --install` puts in place: libraries, headers, the tool, the CMake package and the
+# pkg-config files. Everything finds its neighbours relative to itself, so the prefix can be moved.
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/twostate)
+set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+cmake_path(IS_ABSOLUTE CMAKE_INSTALL_LIBDIR libdir_is_absolute)
+
+# The pkg-config files' prefix: relative to the files, unless the library directory is not below it.
+if(libdir_is_absolute)
+  set(PC_PREFIX ${CMAKE_INSTALL_PREFIX})
+  set(PC_LIBDIR ${CMAKE_INSTALL_LIBDIR})
+else()
+  file(RELATIVE_PATH up "/${pkgconfig_dir}" "/")
+  string(REGEX REPLACE "/$" "" up "${up}")
+  set(PC_PREFIX "\${pcfiledir}/${up}")
+  set(PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+endif()
+cmake_path(IS_ABSOLUTE CMAKE_INSTALL_INCLUDEDIR includedir_is_absolute)
+if(includedir_is_absolute)
+  set(PC_INCLUDEDIR ${CMAKE_INSTALL_INCLUDEDIR})
+else()
+  set(PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
+
+# twostate_install(module export target...): one library, as a CMake export and a pkg-config module.
+function(twostate_install module export)
+  install(TARGETS ${ARGN} EXPORT ${export}
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  install(EXPORT ${export} NAMESPACE twostate:: DESTINATION ${package_dir})
+  configure_file(pkgconfig/${module}.pc.in ${module}.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/${module}.pc DESTINATION ${pkgconfig_dir})
+endfunction()
+
+twostate_install(twostate twostate-targets twostate_shared twostate_static)
+install(DIRECTORY include/twostate DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} PATTERN io.h EXCLUDE)
+
+if(TWOSTATE_IO)
+  twostate_install(twostate-io twostate-io-targets twostate_io_shared twostate_io_static)
+  install(FILES include/twostate/io.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/twostate)
+  install(TARGETS twostate-io RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+configure_package_config_file(cmake/twostate-config.cmake.in twostate-config.cmake
+  INSTALL_DESTINATION ${package_dir} NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(twostate-config-version.cmake COMPATIBILITY SameMajorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/twostate-config.cmake
+  ${PROJECT_BINARY_DIR}/twostate-config-version.cmake DESTINATION ${package_dir})

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# The checks that need no running: format, warnings of gcc and clang as errors, clang-tidy.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+# An archive of the sources has no git: then all that is there is checked.
+sources()
+{
+    if git rev-parse --git-dir >/dev/null 2>&1; then
+        git ls-files -z -- "$@"
+    else
+        local names=()
+        for pattern in "$@"; do
+            names+=(-o -name "$pattern")
+        done
+        find . -path ./build -prune -o -type f \( "${names[@]:1}" \) -print0
+    fi
+}
+
+status=0
+step()
+{
+    echo "check.sh: $1"
+    shift
+    if ! "$@"; then
+        echo "check.sh: FAILED: $*"
+        status=1
+    fi
+}
+
+format()
+{
+    sources '*.c' '*.h' '*.cc' | xargs -0 clang-format --dry-run --Werror
+}
+
+build()
+{
+    cmake --preset "$1" && cmake --build --preset "$1"
+}
+
+# clang-tidy's counts of suppressed warnings are of no interest.
+tidy()
+{
+    sources '*.c' |
+        xargs -0 -n 4 -P "$(nproc)" clang-tidy --quiet -p build/clang 2> >(grep -v 'warnings* generated')
+}
+
+step 'format' format
+step 'gcc, warnings are errors' build release
+step 'clang, warnings are errors' build clang
+step 'clang-tidy' tidy
+exit $status

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs what this Debian machine lacks to build and test the project. If nothing is missing it
+# calls neither apt nor the network.
+set -euo pipefail
+
+packages=(
+    # compilers and build tools; libclang-rt-14-dev is the sanitizers of clang
+    gcc g++ libc6-dev clang libclang-rt-14-dev cmake ninja-build pkg-config
+    # checks
+    clang-format clang-tidy python3
+    # libraries: the engine, its tool, the benchmarks, the tests
+    liburing-dev liburcu-dev libjansson-dev libxxhash-dev libck-dev gnuplot-nox libcmocka-dev
+    # file systems that the tests make over loop files, when they run as root
+    e2fsprogs xfsprogs btrfs-progs mount
+)
+
+if ! command -v dpkg-query >/dev/null; then
+    echo "setup: not a Debian system; the build needs what these are called here: ${packages[*]}" >&2
+    exit 0
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+    if [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+        missing+=("$package")
+    fi
+done
+if [ ${#missing[@]} -eq 0 ]; then
+    exit 0
+fi
+
+install=(apt-get install -y --no-install-recommends "${missing[@]}")
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "setup: missing packages: ${missing[*]}" >&2
+        echo "setup: neither root nor sudo; run as root: ${install[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+echo "setup: installing ${missing[*]}"
+"${as_root[@]}" apt-get update
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}"

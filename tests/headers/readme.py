@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""README.md shows what is in the tree: each program is examples/*.c to the letter, and the path
+table is the one of iopair.h."""
+import pathlib
+import re
+import sys
+
+root = pathlib.Path(sys.argv[1])
+readme = (root / "README.md").read_text()
+failures = []
+
+
+def without_licence(text):
+    return text.split("\n", 1)[1]
+
+
+shown = dict(re.findall(r"^`(examples/\w+\.c)`.*?:\n\n```c\n(.*?)^```$", readme, re.M | re.S))
+for example in ("examples/lock.c", "examples/engine.c"):
+    source = without_licence((root / example).read_text())
+    if shown.get(example) != source:
+        failures.append(f"README.md does not show {example} as it is")
+
+
+def header_paths():
+    text = (root / "include/twostate/iopair.h").read_text()
+    table = text[text.index(" *   path ") :]
+    rows = table[: table.index("\n *\n")].split("\n")[1:]
+    return [re.split(r"\s{2,}", row.removeprefix(" *").strip()) for row in rows]
+
+
+def readme_paths():
+    rows = re.findall(r"^\| `([A-Z_]+)` \|[^|]*\|([^|]*)\|([^|]*)\|$", readme, re.M)
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+expected, found = header_paths(), readme_paths()
+if not expected or expected != found:
+    failures.append("README.md's path table is not that of iopair.h:")
+    failures += [f"  iopair.h {row}" for row in expected if row not in found]
+    failures += [f"  README   {row}" for row in found if row not in expected]
+
+print("\n".join(failures) or "README.md is up to date")
+sys.exit(1 if failures else 0)
