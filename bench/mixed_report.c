@@ -159,10 +159,11 @@ bool mixed_draw(const char *path, const struct row *rows, size_t n)
     plot = report_plot_begin(path, 360 * columns, 280 * (panels / columns));
     if (plot == NULL)
         return false;
-    fprintf(plot,
-            "set multiplot layout %u,%u\nset logscale xy\nset xtics (1,2,4,8,16)\n"
-            "set xlabel 'threads'\nset ylabel 'Mops/s'\nset grid\nset key noenhanced font ',8'\n",
-            panels / columns, columns);
+    fprintf(
+        plot,
+        "set multiplot layout %u,%u\nset logscale xy\nset xtics (1,2,4,8,16)\nset xrange [0.9:18]\n"
+        "set xlabel 'threads'\nset ylabel 'Mops/s'\nset grid\nset key noenhanced font ',8'\n",
+        panels / columns, columns);
     for (size_t first = 0, i = 1; i <= n; i++)
         if (i == n || !same_panel(&rows[first], &rows[i])) {
             draw_panel(plot, rows + first, i - first);

@@ -49,8 +49,9 @@ bool report_json(FILE *file, json_t *rows)
     bool ok = true;
 
     if (file != NULL) {
-        ok =
-            rows != NULL && json_dumpf(rows, file, JSON_INDENT(1)) == 0 && fputc('\n', file) != EOF;
+        ok = rows != NULL &&
+             json_dumpf(rows, file, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) == 0 &&
+             fputc('\n', file) != EOF;
         ok = fclose(file) == 0 && ok;
         if (!ok)
             fputs("can't write the JSON file\n", stderr);
