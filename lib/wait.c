@@ -186,12 +186,20 @@ static void sleep_on(struct twostate_lock *lock, uint64_t w, uint32_t groups, st
     waiter->timed_out = waiter->deadline != NULL && passed(waiter->deadline, &now);
 }
 
-/* The word has no room to count this waiter: it looks again later, and is nobody's to wake. */
-static void poll_later(struct twostate_lock *lock, uint64_t w, struct waiter *waiter)
+/*
+ * The word has no room to count this waiter: it looks again later, and is nobody's to wake. But a
+ * switch says that it waits, so that a second one is refused.
+ */
+static bool poll_later(struct twostate_lock *lock, uint64_t *w, struct waiter *waiter)
 {
+    const uint64_t next = waiter->want->switching ? *w | WORD_SWITCHING : *w;
     const struct timespec until = earlier(waiter->deadline, patience_end());
 
-    sleep_on(lock, w, FUTEX_NOBODY, waiter, &until);
+    if (next != *w && !sys_cas_(&lock->word_, w, next))
+        return false;
+    waiter->switching = waiter->want->switching;
+    sleep_on(lock, next, FUTEX_NOBODY, waiter, &until);
+    return true;
 }
 
 static bool go_to_sleep(struct twostate_lock *lock, uint64_t *w, struct waiter *waiter)
@@ -235,11 +243,9 @@ int wait_until_(struct twostate_lock *lock, const struct want *want,
             waiter.patience = patience_end();
             waiter.started = true;
         }
-        if (!can_register(w, &waiter))
-            poll_later(lock, w, &waiter);
-        else if (!go_to_sleep(lock, &w, &waiter))
-            continue;
-        w = sys_load_(&lock->word_);
+        if (can_register(w, &waiter) ? go_to_sleep(lock, &w, &waiter)
+                                     : poll_later(lock, &w, &waiter))
+            w = sys_load_(&lock->word_);
     }
 }
 
