@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the locks and the kernel: see spy.h. */
+#include "spy.h"
+
+#include "sys.h"
+#include "threads.h"
+
+#include <errno.h>
+#include <twostate/lock.h>
+
+static uint32_t waits;
+static uint32_t wakes;
+static uint32_t slow_calls;
+static uint32_t interrupting;
+
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names. */
+int __real_sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
+                           const struct timespec *deadline);
+int __wrap_sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
+                           const struct timespec *deadline);
+void __real_sys_futex_wake_(const uint64_t *word, uint32_t groups, int most);
+void __wrap_sys_futex_wake_(const uint64_t *word, uint32_t groups, int most);
+void __real_twostate_lock_acquire_slow_(struct twostate_lock *lock, enum twostate_state state);
+void __wrap_twostate_lock_acquire_slow_(struct twostate_lock *lock, enum twostate_state state);
+void __real_twostate_lock_release_slow_(struct twostate_lock *lock, enum twostate_state state);
+void __wrap_twostate_lock_release_slow_(struct twostate_lock *lock, enum twostate_state state);
+
+int __wrap_sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
+                           const struct timespec *deadline)
+{
+    const uint32_t count = add(&waits, 1);
+    struct timespec soon;
+
+    if (!load(&interrupting))
+        return __real_sys_futex_wait_(word, upper, groups, deadline);
+    if (count % 2 == 0)
+        return -EINTR;
+    soon = after_ms(1);
+    if (deadline != NULL && is_past(deadline))
+        return -ETIMEDOUT;
+    return __real_sys_futex_wait_(word, upper, groups, &soon) == -ETIMEDOUT ? -EINTR : 0;
+}
+
+void __wrap_sys_futex_wake_(const uint64_t *word, uint32_t groups, int most)
+{
+    add(&wakes, 1);
+    __real_sys_futex_wake_(word, groups, most);
+}
+
+void __wrap_twostate_lock_acquire_slow_(struct twostate_lock *lock, enum twostate_state state)
+{
+    add(&slow_calls, 1);
+    __real_twostate_lock_acquire_slow_(lock, state);
+}
+
+void __wrap_twostate_lock_release_slow_(struct twostate_lock *lock, enum twostate_state state)
+{
+    add(&slow_calls, 1);
+    __real_twostate_lock_release_slow_(lock, state);
+}
+/* NOLINTEND(bugprone-reserved-identifier) */
+
+uint32_t spy_waits(void)
+{
+    return load(&waits);
+}
+
+uint32_t spy_wakes(void)
+{
+    return load(&wakes);
+}
+
+uint32_t spy_slow_calls(void)
+{
+    return load(&slow_calls);
+}
+
+void spy_interrupt(bool on)
+{
+    store(&interrupting, on);
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* The steps of the lock word, one at a time, as functions from word to word. */
+#include "word.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#define A GROUP_A
+#define B GROUP_B
+#define D GROUP_DRAIN
+
+static uint64_t held(enum group g, uint32_t count)
+{
+    return word_held(g) | count;
+}
+
+static uint64_t waiters(enum group g, uint64_t count)
+{
+    return count << word_waiting_shift(g);
+}
+
+/* No bit has two meanings, and none is left over but bit 63. */
+static void test_bits_are_distinct(void **state)
+{
+    const uint64_t parts[] = {
+        WORD_COUNT,
+        WORD_STATES,
+        WORD_SWITCHING,
+        word_reserved(A) | word_reserved(B) | word_reserved(D),
+        waiters(A, word_waiting_max(A)),
+        waiters(B, word_waiting_max(B)),
+        waiters(D, word_waiting_max(D)),
+        WORD_SLEEPERS,
+        WORD_TURN,
+    };
+    uint64_t seen = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        assert_true((seen & parts[i]) == 0);
+        seen |= parts[i];
+    }
+    assert_true(seen == UINT64_MAX >> 1);
+    assert_true((word_sleep(A) | word_sleep(B) | word_sleep(D) | WORD_SLEEP_SW) == WORD_SLEEPERS);
+    for (enum group g = A; g <= D; g++)
+        assert_true((word_turn(g) & ~WORD_TURN) == 0 && word_turn(g) != 0);
+}
+
+static void test_enter_and_remove(void **state) /* G1, G2 */
+{
+    (void)state;
+    for (enum group g = A; g <= B; g++) {
+        uint64_t w = 0;
+
+        for (uint32_t n = 1; n <= 3; n++) {
+            assert_true(word_admits(w, g, false));
+            w = word_enter(w, g);
+            assert_true(w == held(g, n));
+        }
+        w = word_remove_holder(word_remove_holder(w));
+        assert_true(w == held(g, 1));
+        assert_true(word_remove_holder(w) == 0);
+    }
+    assert_true(word_enter(held(A, 2), D) == held(A, 2));
+    assert_true(word_enter(0, D) == 0);
+}
+
+static void test_states_exclude(void **state) /* G1 */
+{
+    (void)state;
+    assert_false(word_admits(held(A, 1), B, false));
+    assert_false(word_admits(held(B, 1), A, false));
+    assert_false(word_admits(held(A, 1), D, false));
+    assert_false(word_admits(held(B, 1), D, false));
+    assert_true(word_admits(0, D, false));
+    assert_true(word_admits(held(A, 5), A, true));
+    assert_false(word_admits(held(B, 1), B, true));
+    assert_true(word_admits(0, B, true));
+}
+
+static void test_full_admits_nobody(void **state) /* G2, pitfall L21 */
+{
+    const uint64_t full = held(A, TWOSTATE_LOCK_MAX_HOLDERS);
+
+    (void)state;
+    for (enum group g = A; g <= D; g++)
+        assert_false(word_admits(full, g, false));
+    assert_true(word_admits(full - 1, A, false));
+    assert_true(word_enter(full - 1, A) == full);
+    assert_int_equal(word_holders(full), TWOSTATE_LOCK_MAX_HOLDERS);
+}
+
+static void test_turn_keeps_others_out(void **state) /* G3, pitfall L01 */
+{
+    (void)state;
+    for (enum group turn = A; turn <= D; turn++)
+        for (enum group g = A; g <= D; g++)
+            assert_int_equal(word_admits(word_turn(turn), g, false), g == turn);
+    assert_false(word_admits(held(A, 1) | word_turn(B), A, false));
+    /* A reservation is for later. */
+    assert_true(word_admits(held(A, 1) | word_reserved(B), A, false));
+}
+
+static void test_claim(void **state)
+{
+    (void)state;
+    assert_true(word_claim(held(A, 2), B) == (held(A, 2) | word_turn(B)));
+    assert_true(word_claim(word_turn(B), B) == word_turn(B));
+    assert_true(word_claim(word_turn(B), A) == (word_turn(B) | word_reserved(A)));
+    assert_true(word_claim(word_turn(B) | word_reserved(A), A) ==
+                (word_turn(B) | word_reserved(A)));
+}
+
+/* Each of three groups that always want the turn has it every third time. */
+static void test_pass_turn_goes_round(void **state) /* G3 */
+{
+    const uint64_t all = word_reserved(A) | word_reserved(B) | word_reserved(D);
+
+    (void)state;
+    for (enum group g = A; g <= D; g++) {
+        const enum group next = (enum group)((g + 1) % 3);
+        const enum group after = (enum group)((g + 2) % 3);
+
+        assert_true(word_pass_turn(word_turn(g), g) == 0);
+        assert_true(word_pass_turn(word_turn(g) | (all & ~word_reserved(g)), g) ==
+                    (word_turn(next) | word_reserved(after)));
+        assert_true(word_pass_turn(word_turn(g) | word_reserved(after), g) == word_turn(after));
+    }
+}
+
+static void test_leave(void **state)
+{
+    (void)state;
+    for (enum group g = A; g <= D; g++) {
+        const uint64_t group = word_turn(g) | word_sleep(g);
+        const enum group next = (enum group)((g + 1) % 3);
+
+        /* Not the last: the group keeps its turn and its sleep bit. */
+        assert_true(word_leave(waiters(g, 2) | group, g, false, true) == (waiters(g, 1) | group));
+        /* The last takes them along, and passes the turn: pitfall L08. */
+        assert_true(word_leave(waiters(g, 1) | group, g, false, true) == 0);
+        assert_true(word_leave(waiters(g, 1) | group, g, false, false) == 0);
+        assert_true(word_leave(waiters(g, 1) | group | word_reserved(next), g, false, true) ==
+                    word_turn(next));
+        /* The last of a group that had only a reservation leaves the other's turn alone: L02. */
+        assert_true(word_leave(waiters(g, 1) | word_reserved(g) | word_turn(next), g, false,
+                               false) == word_turn(next));
+    }
+}
+
+/* Of the exclusive group one is woken at a time: whoever leaves answers for the others. */
+static void test_leave_exclusive(void **state) /* pitfall L06 */
+{
+    const uint64_t two = waiters(B, 2);
+    const uint64_t one = waiters(B, 1) | word_sleep(B);
+
+    (void)state;
+    assert_true(word_leave(two, B, true, true) == one);
+    assert_true(word_leave(two, B, true, false) == one);
+    assert_true(word_leave(two | word_turn(B), B, true, false) == (one | word_turn(B)));
+    assert_true(word_leave(two | word_turn(B), B, true, true) == (one | word_turn(B)));
+    /* One exclusive holder is one phase: a shared waiter has the turn after it. */
+    assert_true(word_leave(two | word_turn(B) | word_reserved(A), B, true, true) ==
+                (one | word_turn(A) | word_reserved(B)));
+    assert_true(word_leave(waiters(B, 1) | word_turn(B), B, true, true) == 0);
+}
+
+static void test_wake_at_unlock(void **state)
+{
+    const uint64_t all = word_sleep(A) | word_sleep(B) | word_sleep(D);
+
+    (void)state;
+    assert_true(word_wake_at_unlock(all, A) == (word_sleep(B) | word_sleep(D)));
+    assert_true(word_wake_at_unlock(all, B) == (word_sleep(A) | word_sleep(D)));
+    assert_true(word_wake_at_unlock(word_sleep(B), B) == word_sleep(B));
+    assert_true(word_wake_at_unlock(word_sleep(A), A) == word_sleep(A));
+    assert_true(word_wake_at_unlock(word_sleep(D), A) == word_sleep(D));
+    assert_true(word_wake_at_unlock(0, A) == 0);
+    for (enum group g = A; g <= D; g++) {
+        assert_true(word_wake_at_unlock(all | word_turn(g), A) == word_sleep(g));
+        assert_true(word_wake_at_unlock(all | word_turn(g), B) == word_sleep(g));
+    }
+}
+
+static void test_wake_admitted(void **state) /* pitfall L14 */
+{
+    const uint64_t all = word_sleep(A) | word_sleep(B) | word_sleep(D);
+
+    (void)state;
+    assert_true(word_wake_admitted(all, false) == all);
+    assert_true(word_wake_admitted(held(A, 1) | all, false) == word_sleep(A));
+    assert_true(word_wake_admitted(held(B, 1) | all, false) == word_sleep(B));
+    assert_true(word_wake_admitted(held(B, 1) | all, true) == 0);
+    assert_true(word_wake_admitted(held(A, 1) | all | word_turn(B), false) == 0);
+    assert_true(word_wake_admitted(all | word_turn(D), false) == word_sleep(D));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_bits_are_distinct),     cmocka_unit_test(test_enter_and_remove),
+        cmocka_unit_test(test_states_exclude),        cmocka_unit_test(test_full_admits_nobody),
+        cmocka_unit_test(test_turn_keeps_others_out), cmocka_unit_test(test_claim),
+        cmocka_unit_test(test_pass_turn_goes_round),  cmocka_unit_test(test_leave),
+        cmocka_unit_test(test_leave_exclusive),       cmocka_unit_test(test_wake_at_unlock),
+        cmocka_unit_test(test_wake_admitted),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
