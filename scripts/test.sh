@@ -4,7 +4,7 @@
 #
 # usage: scripts/test.sh [check | preset]...      for example: scripts/test.sh dev
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 # The sanitizers of Debian 12 cannot place their shadow memory under wider address randomisation.
 calm=()
