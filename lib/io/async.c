@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Asynchronous requests.
+ *
+ * A plain direct request whose locks are free goes to the backend at once; its completion, in a
+ * thread of the backend, releases IOTYPE. Everything else, what may have to wait for a lock or goes
+ * through the cache, is run by a worker, which may wait: no thread that completes requests ever
+ * does. So a request in flight always completes, and with it the lock that a worker waits for.
+ */
+#include "transfer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct request {
+    struct job job;
+    struct backend_op op;
+    struct transfer transfer;
+    struct twostate_hold hold; /* IOTYPE, while op is in flight */
+    int64_t moved;             /* bytes that op has moved so far */
+    int64_t length;
+    int64_t waited;
+    int64_t result; /* known before a worker gets it; or INT64_MIN: to be worked out */
+    twostate_done *done;
+    void *arg;
+};
+
+/* The last step of every request: nothing touches it afterwards. */
+static void finish(struct request *request, int64_t result)
+{
+    struct twostate_file *file = request->transfer.file;
+
+    waited_set_(request->waited);
+    transfer_destroy_(&request->transfer);
+    callback_run_(request->done, request->arg, (ssize_t)result);
+    free(request);
+    file_leave_(file);
+}
+
+static void submit_rest(struct request *request)
+{
+    struct cursor *cursor = &request->transfer.cursor;
+    struct backend *backend = request->transfer.file->engine->backend;
+
+    request->op.iov = cursor->iov;
+    request->op.count = cursor->window_count;
+    backend->ops->submit(backend, &request->op);
+}
+
+/* In the backend's thread. The size and the cache come first, then IOTYPE, then the callback. */
+static void direct_done(struct backend_op *op)
+{
+    struct request *request = caa_container_of(op, struct request, op);
+    struct transfer *t = &request->transfer;
+    int64_t result = op->result;
+
+    if (result == -EINTR) {
+        submit_rest(request);
+        return;
+    }
+    if (result > 0) {
+        request->moved += result;
+        op->offset += result;
+        cursor_advance_(&t->cursor, (size_t)result);
+        if (t->cursor.window > 0 && result % t->file->direct_offset == 0) {
+            submit_rest(request);
+            return;
+        }
+    }
+    if (request->moved > 0)
+        result = request->moved;
+    transfer_direct_done_(t, t->offset, request->length, result);
+    twostate_iopair_complete(&request->hold);
+    finish(request, result);
+}
+
+/* DIRECT is held by *hold, the submitter's. */
+static void submit_direct(struct request *request, struct twostate_hold *hold)
+{
+    struct transfer *t = &request->transfer;
+
+    request->length = (int64_t)t->cursor.window;
+    request->op = (struct backend_op){
+        .fd = t->file->direct_fd,
+        .offset = t->offset,
+        .rw_flags = transfer_direct_flags_(t),
+        .write = t->write,
+        .done = direct_done,
+    };
+    twostate_iopair_submitting(hold, &request->hold);
+    submit_rest(request);
+    twostate_iopair_submitted(hold);
+}
+
+/* Whether the request may go to the backend under the DIRECT hold: nothing has to be done first. */
+static bool submittable(struct transfer *t)
+{
+    struct cache *cache = t->file->cache;
+
+    return !(t->write && transfer_extends_(t)) &&
+           cache->ops->write_back(cache, t->offset, (int64_t)t->cursor.window) == 0;
+}
+
+static bool dsync_failed(const struct transfer *t)
+{
+    return (t->flags & TWOSTATE_IO_DSYNC) && file_error_(t->file);
+}
+
+/* In a worker. */
+static void run_transfer(struct job *job)
+{
+    struct request *request = caa_container_of(job, struct request, job);
+    struct transfer *t = &request->transfer;
+    struct twostate_hold hold;
+
+    waited_reset_();
+    if (request->result == INT64_MIN && transfer_plain_direct_(t) && !dsync_failed(t)) {
+        file_begin_(t->file, TWOSTATE_DIRECT, &hold, false);
+        if (submittable(t)) {
+            request->waited = twostate_waited_ns();
+            submit_direct(request, &hold);
+            return;
+        }
+        twostate_iopair_end(&hold);
+    }
+    if (request->result == INT64_MIN)
+        request->result = transfer_run_(t, NULL);
+    request->waited = twostate_waited_ns();
+    finish(request, request->result);
+}
+
+static void run_sync(struct job *job)
+{
+    struct request *request = caa_container_of(job, struct request, job);
+
+    finish(request, file_sync_(request->transfer.file, false));
+}
+
+static void queue(struct request *request, void (*run)(struct job *job))
+{
+    request->job.run = run;
+    workers_add_(request->transfer.file->engine->workers, &request->job);
+}
+
+/* True: it is on its way, in the caller's thread. */
+static bool submit_now(struct request *request)
+{
+    struct transfer *t = &request->transfer;
+    struct twostate_hold hold;
+
+    if (!transfer_plain_direct_(t) || dsync_failed(t) ||
+        !twostate_iopair_try_begin(&t->file->pair, TWOSTATE_DIRECT, &hold))
+        return false;
+    if (submittable(t)) {
+        submit_direct(request, &hold);
+        return true;
+    }
+    twostate_iopair_end(&hold);
+    return false;
+}
+
+static struct request *new_request(twostate_done *done, void *arg)
+{
+    struct request *request = calloc(1, sizeof(*request));
+
+    if (request) {
+        request->done = done;
+        request->arg = arg;
+        request->result = INT64_MIN;
+    }
+    return request;
+}
+
+/* The request is complete but for its way: 0, or -EAGAIN and nothing has happened. */
+static int start(struct request *request)
+{
+    struct transfer *t = &request->transfer;
+
+    if (t->write && t->cursor.left > 0)
+        file_note_write_(t->file);
+    if (submit_now(request))
+        return 0;
+    if (t->flags & TWOSTATE_IO_NOWAIT) {
+        request->result = transfer_run_(t, NULL);
+        if (request->result == -EAGAIN)
+            return -EAGAIN;
+    }
+    queue(request, run_transfer);
+    return 0;
+}
+
+static int start_transfer(struct twostate_file *file, bool write, const struct iovec *iov,
+                          int count, int64_t offset, unsigned flags, twostate_done *done, void *arg)
+{
+    struct request *request = NULL;
+    int result = done == NULL ? -EINVAL : file_enter_async_(file);
+
+    if (result)
+        return result;
+    request = new_request(done, arg);
+    result = request ? transfer_init_(&request->transfer, file, write, iov, count, offset, flags)
+                     : -ENOMEM;
+    if (result == 0) {
+        result = start(request);
+        if (result)
+            transfer_destroy_(&request->transfer);
+    }
+    if (result) {
+        free(request);
+        file_leave_(file);
+    }
+    return result;
+}
+
+int twostate_preadv_async(struct twostate_file *file, const struct iovec *iov, int count,
+                          int64_t offset, unsigned flags, twostate_done *done, void *arg)
+{
+    return start_transfer(file, false, iov, count, offset, flags, done, arg);
+}
+
+int twostate_pwritev_async(struct twostate_file *file, const struct iovec *iov, int count,
+                           int64_t offset, unsigned flags, twostate_done *done, void *arg)
+{
+    return start_transfer(file, true, iov, count, offset, flags, done, arg);
+}
+
+int twostate_fsync_async(struct twostate_file *file, twostate_done *done, void *arg)
+{
+    struct request *request = NULL;
+    int result = done == NULL ? -EINVAL : file_enter_async_(file);
+
+    if (result)
+        return result;
+    request = new_request(done, arg);
+    if (request == NULL) {
+        file_leave_(file);
+        return -ENOMEM;
+    }
+    request->transfer.file = file;
+    queue(request, run_sync);
+    return 0;
+}

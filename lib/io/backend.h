@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A backend carries out reads and writes of a descriptor, in the background or in the caller's
+ * thread. It knows neither files nor locks; it is where faults can be injected.
+ */
+#ifndef TS_IO_BACKEND_H
+#define TS_IO_BACKEND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "cursor.h"
+#include "workers.h"
+
+/* One transfer, possibly short, of one iov. The submitter owns the memory; it stays till done. */
+struct backend_op {
+    struct job job;
+    const struct iovec *iov;
+    int count;
+    int fd;
+    int64_t offset;
+    int rw_flags; /* RWF_... */
+    bool write;
+    uint32_t submitted; /* orders the submitter's stores before the completion's loads */
+    int64_t result;     /* bytes or -errno, for done */
+    void (*done)(struct backend_op *op);
+};
+
+struct backend;
+
+struct backend_ops {
+    /* Calls op->done once, in a thread of the backend; maybe before it returns. Never waits. */
+    void (*submit)(struct backend *backend, struct backend_op *op);
+    /* No op may be in flight. */
+    void (*destroy)(struct backend *backend);
+};
+
+struct backend {
+    const struct backend_ops *ops;
+};
+
+/* 0 or -errno. depth: ops in flight at once; more wait their turn in a list. */
+int backend_uring_create_(unsigned depth, struct backend **backend);
+int backend_pool_create_(unsigned depth, struct backend **backend);
+
+/* Carries out the op in the caller's thread: what preadv2 or pwritev2 returns, or -errno. */
+int64_t backend_run_(const struct backend_op *op);
+
+/*
+ * Moves the cursor's window in the caller's thread, with as many transfers as it takes; op gives
+ * the descriptor, offset and flags. Stops short at the end of file, at an error after something
+ * moved, or where a transfer ended between two multiples of `unit`. Returns the bytes moved, which
+ * the cursor has advanced by; or the error, if nothing moved.
+ */
+int64_t backend_move_(struct backend_op *op, struct cursor *cursor, uint32_t unit);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel's page cache as the engine's cache.
+ *
+ * The kernel looks after coherence with direct IO itself, as long as no buffered IO runs beside it:
+ * its direct paths write back and invalidate the range first, and invalidate it again afterwards.
+ * What it does not promise everywhere is that a buffered read sees all or nothing of a buffered
+ * write (ext4 and btrfs copy without a common lock): the range locks here do.
+ */
+#include "backend.h"
+#include "cache.h"
+#include "range.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <urcu/compiler.h>
+
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE 0x80
+#endif
+
+struct kernel_cache {
+    struct cache cache;
+    int fd;
+    int sync_fd;
+    uint32_t no_dontcache; /* the file system answered -EOPNOTSUPP once */
+    struct range_locks ranges;
+};
+
+static struct kernel_cache *kernel_cache(struct cache *cache)
+{
+    return caa_container_of(cache, struct kernel_cache, cache);
+}
+
+static bool has_dontcache(const struct kernel_cache *cache)
+{
+    return !__atomic_load_n(&cache->no_dontcache, __ATOMIC_RELAXED);
+}
+
+static int rw_flags(const struct kernel_cache *cache, unsigned flags)
+{
+    return (flags & CACHE_DSYNC ? RWF_DSYNC : 0) | (flags & CACHE_NOWAIT ? RWF_NOWAIT : 0) |
+           ((flags & CACHE_UNCACHED) && has_dontcache(cache) ? RWF_DONTCACHE : 0);
+}
+
+/* Without RWF_DONTCACHE: write the range back now and drop its pages. */
+static void drop(const struct kernel_cache *cache, int64_t offset, int64_t length, bool wrote)
+{
+    if (wrote)
+        sync_file_range(cache->fd, offset, length,
+                        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                            SYNC_FILE_RANGE_WAIT_AFTER);
+    posix_fadvise(cache->fd, offset, length, POSIX_FADV_DONTNEED);
+}
+
+static int64_t transfer(struct kernel_cache *cache, struct cursor *cursor, int64_t offset,
+                        unsigned flags, bool write)
+{
+    struct backend_op op = {.fd = cache->fd, .offset = offset, .write = write};
+    int64_t moved = 0;
+
+    op.rw_flags = rw_flags(cache, flags);
+    moved = backend_move_(&op, cursor, 1);
+    if (moved == -EOPNOTSUPP && (op.rw_flags & RWF_DONTCACHE)) {
+        __atomic_store_n(&cache->no_dontcache, 1, __ATOMIC_RELAXED);
+        op.rw_flags &= ~RWF_DONTCACHE;
+        moved = backend_move_(&op, cursor, 1);
+    }
+    if (moved > 0 && (flags & CACHE_UNCACHED) && !has_dontcache(cache))
+        drop(cache, offset, moved, write);
+    return moved;
+}
+
+static int64_t locked_transfer(struct cache *base, struct cursor *cursor, int64_t offset,
+                               unsigned flags, bool write)
+{
+    struct kernel_cache *cache = kernel_cache(base);
+    const enum twostate_iomode mode = write ? TWOSTATE_EXCLUSIVE : TWOSTATE_SHARED;
+    const int64_t length = (int64_t)cursor->window;
+    const int saved = errno;
+    int64_t moved = 0;
+
+    if (!range_lock_(&cache->ranges, offset, length, mode, flags & CACHE_NOWAIT))
+        return -EAGAIN;
+    moved = transfer(cache, cursor, offset, flags, write);
+    range_unlock_(&cache->ranges, offset, length, mode);
+    errno = saved;
+    /* A file system that can't tell whether it would wait can't promise not to. */
+    return moved == -EOPNOTSUPP && (flags & CACHE_NOWAIT) ? -EAGAIN : moved;
+}
+
+static int64_t cache_read(struct cache *cache, struct cursor *cursor, int64_t offset,
+                          unsigned flags)
+{
+    return locked_transfer(cache, cursor, offset, flags, false);
+}
+
+static int64_t cache_write(struct cache *cache, struct cursor *cursor, int64_t offset,
+                           unsigned flags)
+{
+    return locked_transfer(cache, cursor, offset, flags, true);
+}
+
+/* The kernel zeroes between the old end of file and a direct write beyond it. */
+static int cache_zero(struct cache *cache, int64_t from, int64_t to)
+{
+    (void)cache, (void)from, (void)to;
+    return 0;
+}
+
+/* The kernel's direct paths do this themselves, in the same system call. */
+static int cache_write_back(struct cache *cache, int64_t offset, int64_t length)
+{
+    (void)cache, (void)offset, (void)length;
+    return 0;
+}
+
+/* After a direct write that failed: the kernel does it after one that moved something. */
+static int cache_invalidate(struct cache *base, int64_t offset, int64_t length)
+{
+    return -posix_fadvise(kernel_cache(base)->fd, offset, length, POSIX_FADV_DONTNEED);
+}
+
+static int answer(int result, int saved)
+{
+    const int error = result < 0 ? -errno : 0;
+
+    errno = saved;
+    return error;
+}
+
+static int cache_truncate(struct cache *base, int64_t size)
+{
+    const int saved = errno;
+
+    return answer(ftruncate(kernel_cache(base)->fd, size), saved);
+}
+
+static int cache_sync(struct cache *base, bool data_only)
+{
+    const int fd = kernel_cache(base)->sync_fd;
+    const int saved = errno;
+
+    return answer(data_only ? fdatasync(fd) : fsync(fd), saved);
+}
+
+static void cache_destroy(struct cache *base)
+{
+    free(kernel_cache(base));
+}
+
+static const struct cache_ops kernel_cache_ops = {
+    .read = cache_read,
+    .write = cache_write,
+    .zero = cache_zero,
+    .write_back = cache_write_back,
+    .invalidate = cache_invalidate,
+    .truncate = cache_truncate,
+    .sync = cache_sync,
+    .destroy = cache_destroy,
+};
+
+int cache_kernel_create_(int fd, int sync_fd, struct cache **created)
+{
+    struct kernel_cache *cache = calloc(1, sizeof(*cache));
+
+    if (cache == NULL)
+        return -ENOMEM;
+    cache->cache.ops = &kernel_cache_ops;
+    cache->fd = fd;
+    cache->sync_fd = sync_fd;
+    *created = &cache->cache;
+    return 0;
+}

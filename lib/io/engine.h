@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* What an engine and a file consist of, and what every call on a file does first and last. */
+#ifndef TS_IO_ENGINE_H
+#define TS_IO_ENGINE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <twostate/io.h>
+#include <twostate/iolock.h>
+#include <twostate/iopair.h>
+
+#include "backend.h"
+#include "cache.h"
+
+struct twostate_engine {
+    struct backend *backend;
+    struct workers *workers; /* for requests that may wait for a lock, or go through the cache */
+    enum twostate_backend kind;
+    uint32_t files;
+};
+
+struct twostate_file {
+    struct twostate_engine *engine;
+    struct twostate_iopair pair;
+    struct twostate_iolock users; /* shared by every call and request; exclusive: closing */
+    struct cache *cache;
+    int fd;        /* buffered */
+    int direct_fd; /* O_DIRECT; -1: the file system has none */
+    int sync_fd;   /* fsync only, so that it sees every error of a write-back */
+    uint32_t direct_memory;
+    uint32_t direct_offset;
+    bool block_device;
+    bool writable;
+    pthread_mutex_t size_lock; /* held by who raises the size through the cache */
+    int64_t known_size;        /* the file is at least this large; atomic */
+    int32_t error;             /* first failed write-back, -errno; atomic */
+    uint32_t unsynced;         /* written since the last sync; atomic */
+};
+
+/* Counts the caller in, so that close waits for it: 0, -EBADF or -EDEADLK (in a callback). */
+int file_enter_(struct twostate_file *file);
+/* The same for a request that does not wait, so may be made in a callback. */
+int file_enter_async_(struct twostate_file *file);
+void file_leave_(struct twostate_file *file);
+
+/* Asks the file system for the size, and notes it. Bytes, or -errno. */
+int64_t file_size_(struct twostate_file *file);
+int64_t file_known_size_(const struct twostate_file *file);
+/* The file has grown to `size`, or is larger. */
+void file_raise_size_(struct twostate_file *file, int64_t size);
+void file_set_size_(struct twostate_file *file, int64_t size);
+
+/* The error that every sync of this file answers, or 0. */
+int file_error_(const struct twostate_file *file);
+void file_note_write_(struct twostate_file *file);
+/* fsync or fdatasync, with the error kept. */
+int file_sync_(struct twostate_file *file, bool data_only);
+
+/* Takes the path's locks; with nowait -EAGAIN instead of waiting. Adds to the thread's waited time.
+ */
+int file_begin_(struct twostate_file *file, enum twostate_iopath path, struct twostate_hold *hold,
+                bool nowait);
+
+/* The time that twostate_waited_ns answers. */
+void waited_reset_(void);
+void waited_set_(int64_t ns);
+int64_t waited_now_(void);
+void waited_since_(int64_t start);
+
+/* Marks this thread as being in a callback. */
+void callback_run_(twostate_done *done, void *arg, ssize_t result);
+
+#endif

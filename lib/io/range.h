@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Range locks: shared or exclusive over a range of a file, up to TWOSTATE_IO_ATOMIC_MAX long. */
+#ifndef TS_IO_RANGE_H
+#define TS_IO_RANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <twostate/iolock.h>
+
+/* A range of the longest request covers 17 stripes at most, so it never meets one of its own. */
+#define RANGE_STRIPE INT64_C(65536)
+#define RANGE_SLOTS  64
+
+struct range_locks {
+    struct twostate_iolock slots[RANGE_SLOTS];
+};
+
+/* Locks every stripe of [offset, offset + length), length > 0. False if it would wait: nothing
+ * held. */
+bool range_lock_(struct range_locks *locks, int64_t offset, int64_t length,
+                 enum twostate_iomode mode, bool nowait);
+void range_unlock_(struct range_locks *locks, int64_t offset, int64_t length,
+                   enum twostate_iomode mode);
+
+#endif

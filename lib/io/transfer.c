@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reads and writes: which path of the IO pair each takes, piece by piece.
+ *
+ * A piece is at most TWOSTATE_IO_ATOMIC_MAX bytes, the cursor's window. Each function named after a
+ * path takes the path's locks, moves the window, and gives the locks back.
+ */
+#include "transfer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define READ_FLAGS  (TWOSTATE_IO_DIRECT | TWOSTATE_IO_NOWAIT | TWOSTATE_IO_DONTCACHE)
+#define WRITE_FLAGS (READ_FLAGS | TWOSTATE_IO_DSYNC | TWOSTATE_IO_APPEND)
+
+int transfer_init_(struct transfer *t, struct twostate_file *file, bool write,
+                   const struct iovec *iov, int count, int64_t offset, unsigned flags)
+{
+    const bool append = write && (flags & TWOSTATE_IO_APPEND);
+    int result = 0;
+
+    *t = (struct transfer){.file = file, .write = write, .flags = flags};
+    if (flags & ~(unsigned)(write ? WRITE_FLAGS : READ_FLAGS))
+        return -EOPNOTSUPP;
+    if (offset < 0 && !append)
+        return -EINVAL;
+    result = cursor_init_(&t->cursor, iov, count);
+    if (result)
+        return result;
+    t->offset = append ? 0 : offset;
+    if (t->cursor.left > (uint64_t)(INT64_MAX - t->offset)) {
+        if (write) {
+            cursor_destroy_(&t->cursor);
+            return -EFBIG;
+        }
+        cursor_show_(&t->cursor, (size_t)(INT64_MAX - t->offset));
+        cursor_truncate_(&t->cursor);
+    }
+    cursor_show_(&t->cursor, TWOSTATE_IO_ATOMIC_MAX);
+    return 0;
+}
+
+void transfer_destroy_(struct transfer *t)
+{
+    cursor_destroy_(&t->cursor);
+}
+
+static bool has(const struct transfer *t, unsigned flag)
+{
+    return (t->flags & flag) != 0;
+}
+
+static int begin(struct transfer *t, enum twostate_iopath path, struct twostate_hold *hold)
+{
+    return file_begin_(t->file, path, hold, has(t, TWOSTATE_IO_NOWAIT));
+}
+
+static unsigned cache_flags(const struct transfer *t)
+{
+    const bool uncached = has(t, TWOSTATE_IO_DIRECT) || has(t, TWOSTATE_IO_DONTCACHE);
+
+    return (has(t, TWOSTATE_IO_DSYNC) ? CACHE_DSYNC : 0U) |
+           (has(t, TWOSTATE_IO_NOWAIT) ? CACHE_NOWAIT : 0U) | (uncached ? CACHE_UNCACHED : 0U);
+}
+
+int transfer_direct_flags_(const struct transfer *t)
+{
+    return (has(t, TWOSTATE_IO_DSYNC) ? RWF_DSYNC : 0) |
+           (has(t, TWOSTATE_IO_NOWAIT) ? RWF_NOWAIT : 0);
+}
+
+static int64_t end_of(const struct transfer *t)
+{
+    return t->offset + (int64_t)t->cursor.window;
+}
+
+bool transfer_extends_(struct transfer *t)
+{
+    return end_of(t) > file_known_size_(t->file) && end_of(t) > file_size_(t->file);
+}
+
+/* What kernel and file system accept as O_DIRECT; memory only matters to who does not bounce. */
+static bool offset_aligned(const struct transfer *t)
+{
+    const uint32_t unit = t->file->direct_offset;
+
+    return t->file->direct_fd >= 0 && t->offset % unit == 0 && t->cursor.window % unit == 0;
+}
+
+static bool memory_aligned(const struct transfer *t)
+{
+    return cursor_memory_aligned_(&t->cursor, t->file->direct_memory, t->file->direct_offset);
+}
+
+/* Buffered. */
+
+static int64_t read_buffered(struct transfer *t)
+{
+    struct cache *cache = t->file->cache;
+    struct twostate_hold hold;
+    int64_t moved = begin(t, TWOSTATE_BUFFERED_READ, &hold);
+
+    if (moved)
+        return moved;
+    moved = cache->ops->read(cache, &t->cursor, t->offset, cache_flags(t));
+    twostate_iopair_end(&hold);
+    return moved;
+}
+
+static int64_t write_to_cache(struct transfer *t)
+{
+    struct cache *cache = t->file->cache;
+    const int64_t offset = t->offset;
+    const int64_t moved = cache->ops->write(cache, &t->cursor, offset, cache_flags(t));
+
+    if (moved > 0)
+        file_raise_size_(t->file, offset + moved);
+    return moved;
+}
+
+static int lock_size(struct transfer *t)
+{
+    if (has(t, TWOSTATE_IO_NOWAIT))
+        return -pthread_mutex_trylock(&t->file->size_lock) ? -EAGAIN : 0;
+    return -pthread_mutex_lock(&t->file->size_lock);
+}
+
+/*
+ * BUFFERED is held. Whoever may raise the size holds the size lock from looking at the size until
+ * its data is in, so that no two of them take the same end of file for theirs.
+ */
+static int64_t write_through_cache(struct transfer *t, bool append)
+{
+    int64_t moved = 0;
+
+    if (!append && end_of(t) <= file_known_size_(t->file))
+        return write_to_cache(t);
+    moved = lock_size(t);
+    if (moved)
+        return moved;
+    if (append) {
+        const int64_t size = file_size_(t->file);
+
+        moved = size < 0 ? size : size > INT64_MAX - (int64_t)t->cursor.left ? -EFBIG : 0;
+        t->offset = size;
+    }
+    if (moved == 0)
+        moved = write_to_cache(t);
+    pthread_mutex_unlock(&t->file->size_lock);
+    return moved;
+}
+
+static int64_t write_buffered(struct transfer *t, bool append)
+{
+    struct twostate_hold hold;
+    int64_t moved = begin(t, TWOSTATE_BUFFERED_WRITE, &hold);
+
+    if (moved)
+        return moved;
+    moved = write_through_cache(t, append);
+    twostate_iopair_end(&hold);
+    return moved;
+}
+
+/* Direct. */
+
+void transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, int64_t result)
+{
+    struct cache *cache = t->file->cache;
+
+    if (!t->write)
+        return;
+    if (result > 0)
+        file_raise_size_(t->file, offset + result);
+    if (result < length)
+        cache->ops->invalidate(cache, offset, length);
+}
+
+/* The request goes through a buffer of ours: its addresses are not aligned, or its range is not. */
+static int64_t move_bounced(struct transfer *t, struct backend_op *op)
+{
+    const int64_t unit = t->file->direct_offset;
+    const int64_t start = t->offset - t->offset % unit;
+    const int64_t skipped = t->offset - start;
+    const size_t length = (size_t)((end_of(t) - start + unit - 1) / unit * unit);
+    const size_t alignment =
+        t->file->direct_memory > sizeof(void *) ? t->file->direct_memory : sizeof(void *);
+    struct iovec iov = {.iov_len = length};
+    struct cursor bounce;
+    int64_t moved = 0;
+
+    if (posix_memalign(&iov.iov_base, alignment, length))
+        return -ENOMEM;
+    cursor_init_(&bounce, &iov, 1);
+    cursor_show_(&bounce, length);
+    op->offset = start;
+    if (t->write)
+        cursor_copy_out_(&t->cursor, iov.iov_base, length);
+    moved = backend_move_(op, &bounce, t->file->direct_offset);
+    if (moved > 0) {
+        moved = moved > skipped ? moved - skipped : 0;
+        if (moved > (int64_t)t->cursor.window)
+            moved = (int64_t)t->cursor.window;
+        if (!t->write)
+            cursor_copy_in_(&t->cursor, (char *)iov.iov_base + skipped, (size_t)moved);
+        cursor_advance_(&t->cursor, (size_t)moved);
+    }
+    free(iov.iov_base);
+    return moved;
+}
+
+/* DIRECT is held. */
+static int64_t move_direct(struct transfer *t)
+{
+    struct cache *cache = t->file->cache;
+    const int64_t offset = t->offset;
+    const int64_t length = (int64_t)t->cursor.window;
+    struct backend_op op = {
+        .fd = t->file->direct_fd,
+        .offset = offset,
+        .write = t->write,
+        .rw_flags = transfer_direct_flags_(t),
+    };
+    int64_t moved = cache->ops->write_back(cache, offset, length);
+
+    if (moved)
+        return moved;
+    moved = offset_aligned(t) && memory_aligned(t)
+                ? backend_move_(&op, &t->cursor, t->file->direct_offset)
+                : move_bounced(t, &op);
+    transfer_direct_done_(t, offset, length, moved);
+    return moved;
+}
+
+/* What a file system answers that can't do this request with O_DIRECT. */
+static bool refused(int64_t result)
+{
+    return result == -EINVAL || result == -EOPNOTSUPP || result == -ENOTBLK;
+}
+
+static int64_t read_direct(struct transfer *t)
+{
+    struct twostate_hold hold;
+    int64_t moved = 0;
+
+    if (t->file->direct_fd < 0)
+        return read_buffered(t);
+    moved = begin(t, TWOSTATE_DIRECT, &hold);
+    if (moved)
+        return moved;
+    moved = move_direct(t);
+    twostate_iopair_end(&hold);
+    return refused(moved) ? read_buffered(t) : moved;
+}
+
+/* Alone with the file, as a buffered write that leaves nothing in the cache. */
+static int64_t write_unaligned(struct transfer *t, bool append)
+{
+    struct twostate_hold hold;
+    int64_t moved = begin(t, TWOSTATE_UNALIGNED, &hold);
+
+    if (moved)
+        return moved;
+    moved = write_through_cache(t, append);
+    twostate_iopair_end(&hold);
+    return moved;
+}
+
+/* The hold is DIRECT_EXTEND's; append has been resolved, and [EOF, offset) is to be zeroed. */
+static int64_t extend_held(struct transfer *t, struct twostate_hold *hold, int64_t size)
+{
+    struct cache *cache = t->file->cache;
+    int64_t moved = 0;
+
+    if (t->offset > size)
+        moved = cache->ops->zero(cache, size, t->offset);
+    if (moved)
+        return moved;
+    twostate_iopair_extend_to_direct(hold);
+    moved = move_direct(t);
+    if (!refused(moved))
+        return moved;
+    twostate_iopair_retry_unaligned(hold);
+    return write_through_cache(t, false);
+}
+
+static int64_t write_extending(struct transfer *t, bool append)
+{
+    struct twostate_hold hold;
+    int64_t moved = 0;
+    int64_t size = 0;
+
+    if (has(t, TWOSTATE_IO_NOWAIT))
+        return -EAGAIN;
+    moved = begin(t, TWOSTATE_DIRECT_EXTEND, &hold);
+    if (moved)
+        return moved;
+    size = file_size_(t->file);
+    if (append)
+        t->offset = size;
+    if (size < 0)
+        moved = size;
+    else if (size > INT64_MAX - (int64_t)t->cursor.left)
+        moved = append ? -EFBIG : 0;
+    if (moved == 0)
+        moved = offset_aligned(t) ? extend_held(t, &hold, size) : write_through_cache(t, append);
+    twostate_iopair_end(&hold);
+    return moved;
+}
+
+/* Within the file. The check is made again under the lock: the file may have been truncated. */
+static int64_t write_overwriting(struct transfer *t)
+{
+    struct twostate_hold hold;
+    int64_t moved = begin(t, TWOSTATE_DIRECT, &hold);
+
+    if (moved)
+        return moved;
+    if (transfer_extends_(t)) {
+        twostate_iopair_end(&hold);
+        return write_extending(t, false);
+    }
+    moved = move_direct(t);
+    if (!refused(moved)) {
+        twostate_iopair_end(&hold);
+        return moved;
+    }
+    if (has(t, TWOSTATE_IO_NOWAIT)) {
+        if (!twostate_iopair_try_retry_unaligned(&hold))
+            return -EAGAIN;
+    } else {
+        twostate_iopair_retry_unaligned(&hold);
+    }
+    moved = write_through_cache(t, false);
+    twostate_iopair_end(&hold);
+    return moved;
+}
+
+static int64_t write_direct(struct transfer *t, bool append)
+{
+    if (append)
+        return t->cursor.window % t->file->direct_offset == 0 && t->file->direct_fd >= 0
+                   ? write_extending(t, true)
+                   : write_unaligned(t, true);
+    if (!offset_aligned(t))
+        return write_unaligned(t, false);
+    return transfer_extends_(t) ? write_extending(t, false) : write_overwriting(t);
+}
+
+/* All of it. */
+
+static int64_t move_piece(struct transfer *t, bool append)
+{
+    if (!t->write)
+        return has(t, TWOSTATE_IO_DIRECT) ? read_direct(t) : read_buffered(t);
+    return has(t, TWOSTATE_IO_DIRECT) ? write_direct(t, append) : write_buffered(t, append);
+}
+
+/* A short piece is the end of file, or of what could be done: nothing comes after it. */
+static int64_t move_pieces(struct transfer *t, int64_t (*piece)(struct transfer *, bool),
+                           bool append, int64_t *at)
+{
+    int64_t total = 0;
+
+    while (t->cursor.left > 0) {
+        int64_t length = 0;
+        int64_t moved = 0;
+
+        cursor_show_(&t->cursor, TWOSTATE_IO_ATOMIC_MAX);
+        length = (int64_t)t->cursor.window;
+        moved = piece(t, append && total == 0);
+        if (moved < 0)
+            return total ? total : moved;
+        if (total == 0 && at)
+            *at = t->offset;
+        t->offset += moved;
+        total += moved;
+        if (moved < length)
+            break;
+    }
+    return total;
+}
+
+/* An append of several pieces keeps everybody else out, so that they land in one run. */
+static int64_t append_large(struct transfer *t, int64_t *at)
+{
+    struct twostate_hold hold;
+    int64_t moved = begin(t, TWOSTATE_UNALIGNED, &hold);
+
+    if (moved)
+        return moved;
+    moved = move_pieces(t, write_through_cache, true, at);
+    twostate_iopair_end(&hold);
+    return moved;
+}
+
+int64_t transfer_run_(struct transfer *t, int64_t *at)
+{
+    const bool append = has(t, TWOSTATE_IO_APPEND);
+
+    if (t->write && t->cursor.left > 0) {
+        const int error = has(t, TWOSTATE_IO_DSYNC) ? file_error_(t->file) : 0;
+
+        if (error)
+            return error;
+        file_note_write_(t->file);
+    }
+    if (append && t->cursor.left > TWOSTATE_IO_ATOMIC_MAX)
+        return append_large(t, at);
+    return move_pieces(t, move_piece, append, at);
+}
+
+bool transfer_plain_direct_(struct transfer *t)
+{
+    return has(t, TWOSTATE_IO_DIRECT) && !has(t, TWOSTATE_IO_APPEND) && t->cursor.left > 0 &&
+           t->cursor.left == t->cursor.window && offset_aligned(t) && memory_aligned(t);
+}
+
+/* The calls that wait. */
+
+static ssize_t transfer_call(struct twostate_file *file, bool write, const struct iovec *iov,
+                             int count, int64_t offset, unsigned flags, int64_t *at)
+{
+    struct transfer t;
+    int64_t moved = file_enter_(file);
+
+    if (moved)
+        return (ssize_t)moved;
+    moved = transfer_init_(&t, file, write, iov, count, offset, flags);
+    if (moved == 0) {
+        moved = transfer_run_(&t, at);
+        transfer_destroy_(&t);
+    }
+    file_leave_(file);
+    return (ssize_t)moved;
+}
+
+ssize_t twostate_preadv(struct twostate_file *file, const struct iovec *iov, int count,
+                        int64_t offset, unsigned flags)
+{
+    return transfer_call(file, false, iov, count, offset, flags, NULL);
+}
+
+ssize_t twostate_pwritev(struct twostate_file *file, const struct iovec *iov, int count,
+                         int64_t offset, unsigned flags)
+{
+    return transfer_call(file, true, iov, count, offset, flags, NULL);
+}
+
+ssize_t twostate_pread(struct twostate_file *file, void *buffer, size_t length, int64_t offset,
+                       unsigned flags)
+{
+    const struct iovec iov = {.iov_base = buffer, .iov_len = length};
+
+    return transfer_call(file, false, &iov, 1, offset, flags, NULL);
+}
+
+ssize_t twostate_pwrite(struct twostate_file *file, const void *buffer, size_t length,
+                        int64_t offset, unsigned flags)
+{
+    const struct iovec iov = {.iov_base = (void *)(uintptr_t)buffer, .iov_len = length};
+
+    return transfer_call(file, true, &iov, 1, offset, flags, NULL);
+}
+
+ssize_t twostate_append(struct twostate_file *file, const struct iovec *iov, int count,
+                        unsigned flags, int64_t *offset)
+{
+    return transfer_call(file, true, iov, count, 0, flags | TWOSTATE_IO_APPEND, offset);
+}

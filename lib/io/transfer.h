@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* One read or write on its way through the engine. */
+#ifndef TS_IO_TRANSFER_H
+#define TS_IO_TRANSFER_H
+
+#include "engine.h"
+
+struct transfer {
+    struct twostate_file *file;
+    bool write;
+    unsigned flags; /* TWOSTATE_IO_..., read once */
+    int64_t offset; /* of the cursor; for an append, once it is resolved */
+    struct cursor cursor;
+};
+
+/* Checks the arguments and takes them over. 0 or -errno; after 0, transfer_destroy_ is due. */
+int transfer_init_(struct transfer *t, struct twostate_file *file, bool write,
+                   const struct iovec *iov, int count, int64_t offset, unsigned flags);
+void transfer_destroy_(struct transfer *t);
+
+/* Carries it out in this thread. Bytes or -errno. *at (may be NULL): where an append landed. */
+int64_t transfer_run_(struct transfer *t, int64_t *at);
+
+/* Whether the whole transfer is one direct request that the kernel takes as it is. */
+bool transfer_plain_direct_(struct transfer *t);
+
+/* Whether a write reaches past the end of file, as it is now. */
+bool transfer_extends_(struct transfer *t);
+
+/* The RWF_ flags of its direct requests. */
+int transfer_direct_flags_(const struct transfer *t);
+
+/* After a direct request: the size, and the cache if it failed. */
+void transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, int64_t result);
+
+#endif
