@@ -38,7 +38,9 @@ install(DIRECTORY include/twostate DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} PATTE
 if(TWOSTATE_IO)
   twostate_install(twostate-io twostate-io-targets twostate_io_shared twostate_io_static)
   install(FILES include/twostate/io.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/twostate)
-  install(TARGETS twostate-io RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  if(TARGET twostate-io)
+    install(TARGETS twostate-io RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  endif()
 endif()
 
 configure_package_config_file(cmake/twostate-config.cmake.in twostate-config.cmake
