@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench_io direct: what the engine adds to direct IO. 4 KiB at random, a fixed number in flight,
+ * each completion starts the next: the engine's asynchronous calls against a bare liburing loop.
+ */
+#include <errno.h>
+#include <liburing.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench_io.h"
+#include "clock.h"
+#include "report.h"
+
+#define MAX_DEPTH 32
+
+/* One place in the queue, and what happened in it. */
+struct slot {
+    struct load *load;
+    struct iovec iov;
+    uint64_t seed;
+    uint64_t began;
+    uint64_t done;
+    struct hist times; /* ns */
+};
+
+struct load {
+    const struct io_file *file;
+    bool write;
+    unsigned depth;
+    uint64_t end; /* nothing starts after this time */
+    sem_t idle;   /* posted by each slot that has ended */
+    struct slot slots[MAX_DEPTH];
+};
+
+/* Counts a completed request; false: the time is up, and it is not counted. */
+static bool finish(struct slot *slot, ssize_t result)
+{
+    const uint64_t now = clock_ns();
+
+    if (result != IO_BLOCK)
+        io_die("direct IO", result < 0 ? (int)-result : EIO);
+    hist_add(&slot->times, now - slot->began);
+    if (now >= slot->load->end)
+        return false;
+    slot->done++;
+    return true;
+}
+
+static void engine_done(void *arg, ssize_t result);
+
+static void engine_start(struct slot *slot)
+{
+    const struct io_file *file = slot->load->file;
+    const int64_t offset = io_random_offset(file, &slot->seed);
+    int error;
+
+    slot->began = clock_ns();
+    if (slot->load->write)
+        error = twostate_pwritev_async(file->twostate, &slot->iov, 1, offset, TWOSTATE_IO_DIRECT,
+                                       engine_done, slot);
+    else
+        error = twostate_preadv_async(file->twostate, &slot->iov, 1, offset, TWOSTATE_IO_DIRECT,
+                                      engine_done, slot);
+    if (error != 0)
+        io_die("starting direct IO", -error);
+}
+
+static void engine_done(void *arg, ssize_t result)
+{
+    struct slot *slot = arg;
+
+    if (finish(slot, result))
+        engine_start(slot);
+    else
+        sem_post(&slot->load->idle);
+}
+
+static void by_twostate(struct load *load)
+{
+    for (unsigned i = 0; i < load->depth; i++)
+        engine_start(&load->slots[i]);
+    for (unsigned i = 0; i < load->depth; i++)
+        while (sem_wait(&load->idle) < 0)
+            ;
+}
+
+static void ring_start(struct io_uring *ring, struct slot *slot)
+{
+    const struct io_file *file = slot->load->file;
+    const uint64_t offset = (uint64_t)io_random_offset(file, &slot->seed);
+    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+    slot->began = clock_ns();
+    if (slot->load->write)
+        io_uring_prep_write(sqe, file->direct_fd, slot->iov.iov_base, IO_BLOCK, offset);
+    else
+        io_uring_prep_read(sqe, file->direct_fd, slot->iov.iov_base, IO_BLOCK, offset);
+    io_uring_sqe_set_data(sqe, slot);
+}
+
+static void by_liburing(struct load *load)
+{
+    struct io_uring ring;
+    unsigned busy = load->depth;
+    int error = io_uring_queue_init(load->depth, &ring, 0);
+
+    if (error < 0)
+        io_die("io_uring", -error);
+    for (unsigned i = 0; i < load->depth; i++)
+        ring_start(&ring, &load->slots[i]);
+    while (busy > 0) {
+        struct io_uring_cqe *cqe;
+        unsigned head, seen = 0;
+
+        error = io_uring_submit_and_wait(&ring, 1);
+        if (error < 0 && error != -EINTR)
+            io_die("io_uring", -error);
+        io_uring_for_each_cqe(&ring, head, cqe)
+        {
+            struct slot *slot = io_uring_cqe_get_data(cqe);
+
+            seen++;
+            if (finish(slot, cqe->res))
+                ring_start(&ring, slot);
+            else
+                busy--;
+        }
+        io_uring_cq_advance(&ring, seen);
+    }
+    io_uring_queue_exit(&ring);
+}
+
+static const struct impl {
+    const char *name;
+    void (*run)(struct load *load);
+} impls[] = {{"twostate_kernel", by_twostate}, {"liburing", by_liburing}};
+
+#define IMPLS ((unsigned)(sizeof(impls) / sizeof(impls[0])))
+
+/* Operations in a second; adds its times to those of other runs. */
+static double run_once(const struct io_file *file, const struct impl *impl, bool write,
+                       unsigned depth, uint64_t slice_ns, struct hist *times)
+{
+    static struct load load;
+    uint64_t began, done = 0;
+
+    memset(&load, 0, sizeof(load));
+    load.file = file;
+    load.write = write;
+    load.depth = depth;
+    sem_init(&load.idle, 0, 0);
+    for (unsigned i = 0; i < depth; i++) {
+        load.slots[i].load = &load;
+        load.slots[i].iov = (struct iovec){.iov_base = io_buffer(), .iov_len = IO_BLOCK};
+        load.slots[i].seed = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
+    }
+    began = clock_ns();
+    load.end = began + slice_ns;
+    impl->run(&load);
+    for (unsigned i = 0; i < depth; i++) {
+        done += load.slots[i].done;
+        hist_merge(times, &load.slots[i].times);
+        free(load.slots[i].iov.iov_base);
+    }
+    sem_destroy(&load.idle);
+    return (double)done * 1e9 / (double)slice_ns;
+}
+
+static double us(const struct hist *hist, double part)
+{
+    return (double)hist_percentile(hist, part) / 1000;
+}
+
+static json_t *say(const struct io_file *file, const struct impl *impl, bool write, unsigned depth,
+                   double ops_per_s, const struct hist *times)
+{
+    printf("%-6s %5u  %-16s %10.0f | %9.1f %9.1f %9.1f %9.1f\n", write ? "write" : "read", depth,
+           impl->name, ops_per_s, us(times, 0.5), us(times, 0.99), us(times, 0.999), us(times, 1));
+    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "case",
+                     "direct", "impl", impl->name, "fs", file->fs, "block", IO_BLOCK, "threads", 1,
+                     "depth", (int)depth, "op", write ? "write" : "read", "ops_per_s",
+                     report_number(ops_per_s), "p50_us", report_number(us(times, 0.5)), "p99_us",
+                     report_number(us(times, 0.99)), "p999_us", report_number(us(times, 0.999)),
+                     "max_us", report_number(us(times, 1)));
+}
+
+/* One kind at one depth, the implementations in turns. */
+static void measure(const struct io_file *file, const struct io_options *options, bool write,
+                    unsigned depth, json_t *rows)
+{
+    static struct hist times[IMPLS];
+    const uint64_t slice_ns = options->quick ? 300000000 : 1000000000;
+    double *ops_per_s = calloc(IMPLS * options->runs, sizeof(*ops_per_s));
+
+    if (ops_per_s == NULL)
+        io_die("memory", ENOMEM);
+    memset(times, 0, sizeof(times));
+    for (unsigned run = 0; run < options->runs; run++)
+        for (unsigned i = 0; i < IMPLS; i++)
+            ops_per_s[i * options->runs + run] =
+                run_once(file, &impls[i], write, depth, slice_ns, &times[i]);
+    for (unsigned i = 0; i < IMPLS; i++) {
+        const double median = report_median(ops_per_s + (size_t)i * options->runs, options->runs);
+
+        json_array_append_new(rows, say(file, &impls[i], write, depth, median, &times[i]));
+    }
+    free(ops_per_s);
+}
+
+json_t *io_direct(const struct io_options *options)
+{
+    static const unsigned depths[] = {1, 8, MAX_DEPTH};
+    struct io_file file = io_file_make(options);
+    json_t *rows = json_array();
+
+    printf("direct IO, %d bytes at random, one file on %s\n\n", IO_BLOCK, file.fs);
+    printf("%-6s %5s  %-16s %10s | %9s %9s %9s %9s\n", "op", "depth", "impl", "ops/s", "p50 us",
+           "p99", "p99.9", "max");
+    for (unsigned write = 0; write < 2; write++)
+        for (size_t d = 0; d < sizeof(depths) / sizeof(depths[0]); d++)
+            measure(&file, options, write, depths[d], rows);
+    io_file_destroy(&file);
+    return rows;
+}
