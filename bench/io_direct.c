@@ -193,7 +193,7 @@ static void measure(const struct io_file *file, const struct io_options *options
 {
     static struct hist times[IMPLS];
     const uint64_t slice_ns = options->quick ? 300000000 : 1000000000;
-    double *ops_per_s = calloc(IMPLS * options->runs, sizeof(*ops_per_s));
+    double *ops_per_s = calloc((size_t)IMPLS * options->runs, sizeof(*ops_per_s));
 
     if (ops_per_s == NULL)
         io_die("memory", ENOMEM);
