@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The comparison has three parts. Each goes round the locks in turn, so that what else the machine
+ * does falls on all of them alike; the order within a round changes from round to round.
+ */
+#include "compare.h"
+#include "lost.h"
+#include "report.h"
+#include "slow.h"
+#include "util.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOCKS      3
+#define ROUNDS_MAX 64
+#define NONE       2 /* in the tables below */
+
+/* Shares of the whole time, the rest being preparation and checks. */
+#define LOST_SHARE 0.25
+#define TORN_SHARE 0.25
+#define SLOW_SHARE 0.35
+
+#define TORN_ROUNDS 2
+#define SLOW_ROUNDS 5
+#define LOST_ENOUGH 3 /* losses under none that end the first part early, */
+#define LOST_ROUNDS 4 /* but not before so many rounds */
+
+static const struct driver *const drivers[LOCKS] = {&driver_twostate, &driver_rwlock, &driver_none};
+
+struct comparison {
+    const struct options *options;
+    struct lost_result lost[LOCKS];
+    struct load_options load;
+    struct load_result torn[LOCKS];
+    struct slow_result slow[LOCKS];
+    double rates[LOCKS][SLOW_SIDES][ROUNDS_MAX];
+    unsigned slow_rounds;
+};
+
+static int failed(const struct comparison *c, const char *lock, int error)
+{
+    fprintf(stderr, "twostate-io: %s under %s: %s\n", c->options->path, lock, strerror(-error));
+    return 2;
+}
+
+static void tell(const char *what)
+{
+    printf("%s\n", what);
+    fflush(stdout);
+}
+
+static int run_lost(struct comparison *c)
+{
+    const struct options *options = c->options;
+    int64_t end = now_ns() + (int64_t)(options->load.seconds * LOST_SHARE * (double)NS_PER_S);
+    int error = lost_prepare(options->path);
+
+    tell("lost on disk: direct writes, many in flight, beside buffered writes to other bytes of the "
+         "same blocks");
+    for (unsigned round = 0; error == 0 && !load_interrupted; round++) {
+        if (round > 0 && now_ns() >= end)
+            break;
+        if (round >= LOST_ROUNDS && c->lost[NONE].direct_lost >= LOST_ENOUGH)
+            break;
+        for (unsigned i = 0; i < LOCKS && error == 0; i++) {
+            unsigned lock = (i + round) % LOCKS;
+
+            error = lost_round(options->path, drivers[lock], &options->load.driver, round,
+                               options->load.seed, &c->lost[lock]);
+        }
+    }
+    return error ? failed(c, "lost", error) : 0;
+}
+
+static void print_lost(const struct comparison *c)
+{
+    printf("  %-10s %7s %14s %10s %15s %10s %9s\n", "lock", "rounds", "direct writes", "lost",
+           "buffered writes", "lost", "fsync EIO");
+    for (unsigned i = 0; i < LOCKS; i++) {
+        const struct lost_result *lost = &c->lost[i];
+
+        printf("  %-10s %7llu %14llu %10llu %15llu %10llu %9llu\n", drivers[i]->name,
+               (unsigned long long)lost->rounds, (unsigned long long)lost->direct_writes,
+               (unsigned long long)lost->direct_lost, (unsigned long long)lost->buffered_writes,
+               (unsigned long long)lost->buffered_lost, (unsigned long long)lost->fsync_eio);
+    }
+}
+
+/* A few large blocks, which all threads are at. */
+static void torn_options(struct comparison *c)
+{
+    struct load_options *load = &c->load;
+
+    *load = c->options->load;
+    memset(load->threads, 0, sizeof(load->threads));
+    memset(load->rate, 0, sizeof(load->rate));
+    load->threads[KIND_BUFFERED_READ] = 2;
+    load->threads[KIND_BUFFERED_WRITE] = 1;
+    load->threads[KIND_DIRECT_READ] = 1;
+    load->threads[KIND_DIRECT_WRITE] = 1;
+    load->layout = (struct layout_options){
+        .block_sizes = {65536}, .block_size_count = 1, .size = 8 * INT64_C(65536)};
+    load->depth = 1;
+    load->ops = 0;
+    load->seconds = c->options->load.seconds * TORN_SHARE / (LOCKS * TORN_ROUNDS);
+}
+
+static int run_torn(struct comparison *c)
+{
+    torn_options(c);
+    tell("torn reads: 64 KiB, buffered and direct readers and writers on eight blocks");
+    for (unsigned round = 0; round < TORN_ROUNDS && !load_interrupted; round++) {
+        c->load.seed = c->options->load.seed + round;
+        for (unsigned i = 0; i < LOCKS; i++) {
+            unsigned lock = (i + round) % LOCKS;
+            int error = load_run(c->options->path, drivers[lock], &c->load, &c->torn[lock]);
+
+            if (error)
+                return failed(c, drivers[lock]->name, error);
+        }
+    }
+    return 0;
+}
+
+static uint64_t found_of(const struct load_result *result, enum finding finding)
+{
+    uint64_t found = 0;
+
+    for (unsigned i = 0; i < KIND_COUNT; i++)
+        found += result->kinds[i].found[finding];
+    return found;
+}
+
+static void print_torn(const struct comparison *c)
+{
+    printf("  %-10s %10s %10s %10s %10s\n", "lock", "reads", "torn", "stale", "lost");
+    for (unsigned i = 0; i < LOCKS; i++) {
+        const struct load_result *torn = &c->torn[i];
+
+        printf("  %-10s %10llu %10llu %10llu %10llu\n", drivers[i]->name,
+               (unsigned long long)(torn->kinds[KIND_BUFFERED_READ].ops +
+                                    torn->kinds[KIND_DIRECT_READ].ops),
+               (unsigned long long)found_of(torn, FOUND_TORN),
+               (unsigned long long)found_of(torn, FOUND_STALE),
+               (unsigned long long)found_of(torn, FOUND_LOST));
+    }
+}
+
+static int run_slow(struct comparison *c)
+{
+    const struct options *options = c->options;
+    double seconds = options->load.seconds * SLOW_SHARE / (LOCKS * SLOW_ROUNDS);
+    int error = slow_prepare(options->path);
+
+    tell("slow: two buffered and two direct threads, 4 KiB at random, half of them writes");
+    for (unsigned round = 0; round < SLOW_ROUNDS && error == 0 && !load_interrupted; round++) {
+        for (unsigned i = 0; i < LOCKS && error == 0; i++) {
+            unsigned lock = (i + round) % LOCKS;
+
+            error = slow_round(options->path, drivers[lock], &options->load.driver, seconds,
+                               options->load.seed + round, &c->slow[lock]);
+            for (unsigned side = 0; side < SLOW_SIDES; side++)
+                c->rates[lock][side][round] = c->slow[lock].ops_per_s[side];
+        }
+        c->slow_rounds = round + 1;
+    }
+    return error ? failed(c, "slow", error) : 0;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double median(const struct comparison *c, unsigned lock, enum slow_side side)
+{
+    double sorted[ROUNDS_MAX];
+    unsigned n = c->slow_rounds;
+
+    if (n == 0)
+        return 0;
+    memcpy(sorted, c->rates[lock][side], n * sizeof(*sorted));
+    qsort(sorted, n, sizeof(*sorted), compare_doubles);
+    return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+}
+
+/* How many times the operations of none. */
+static double ratio(const struct comparison *c, unsigned lock, enum slow_side side)
+{
+    double base = median(c, NONE, side);
+
+    return base > 0 ? median(c, lock, side) / base : 0;
+}
+
+static void print_slow(const struct comparison *c)
+{
+    printf("  %-10s %14s %8s %14s %8s %16s %16s\n", "lock", "buffered op/s", "x none",
+           "direct op/s", "x none", "wait b. 99.9 us", "wait d. 99.9 us");
+    for (unsigned i = 0; i < LOCKS; i++)
+        printf("  %-10s %14.0f %8.2f %14.0f %8.2f %16.1f %16.1f\n", drivers[i]->name,
+               median(c, i, SLOW_BUFFERED), ratio(c, i, SLOW_BUFFERED), median(c, i, SLOW_DIRECT),
+               ratio(c, i, SLOW_DIRECT), hist_us(&c->slow[i].wait[SLOW_BUFFERED], 0.999),
+               hist_us(&c->slow[i].wait[SLOW_DIRECT], 0.999));
+}
+
+static bool clean(const struct comparison *c, unsigned lock)
+{
+    const struct lost_result *lost = &c->lost[lock];
+
+    return lost->direct_lost + lost->buffered_lost + lost->fsync_eio + lost->errors == 0 &&
+           load_found(&c->torn[lock]) + load_errors(&c->torn[lock]) == 0 &&
+           c->torn[lock].fsync_eio == 0 && c->slow[lock].errors == 0;
+}
+
+static void print_verdicts(const struct comparison *c)
+{
+    for (unsigned i = 0; i < LOCKS; i++) {
+        const struct lost_result *lost = &c->lost[i];
+        const struct load_result *torn = &c->torn[i];
+
+        if (clean(c, i))
+            printf("%s: clean. Nothing torn, stale or lost.\n", drivers[i]->name);
+        else
+            printf("%s: %llu acknowledged writes lost on disk, %llu reads torn, %llu stale, %llu "
+                   "EIO from fsync, %llu errors%s.\n",
+                   drivers[i]->name,
+                   (unsigned long long)(lost->direct_lost + lost->buffered_lost +
+                                        found_of(torn, FOUND_LOST)),
+                   (unsigned long long)found_of(torn, FOUND_TORN),
+                   (unsigned long long)found_of(torn, FOUND_STALE),
+                   (unsigned long long)(lost->fsync_eio + torn->fsync_eio),
+                   (unsigned long long)(lost->errors + load_errors(torn) + c->slow[i].errors),
+                   i == NONE ? ": what IO without a lock does, expected here" : "");
+    }
+}
+
+static json_t *lost_json(const struct lost_result *lost)
+{
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "rounds", (json_int_t)lost->rounds,
+                     "direct_writes", (json_int_t)lost->direct_writes, "direct_lost",
+                     (json_int_t)lost->direct_lost, "buffered_writes",
+                     (json_int_t)lost->buffered_writes, "buffered_lost",
+                     (json_int_t)lost->buffered_lost, "fsync_eio", (json_int_t)lost->fsync_eio);
+}
+
+static json_t *slow_json(const struct comparison *c, unsigned lock)
+{
+    const struct slow_result *slow = &c->slow[lock];
+
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "buffered_ops_per_s",
+                     median(c, lock, SLOW_BUFFERED), "direct_ops_per_s",
+                     median(c, lock, SLOW_DIRECT), "buffered_ratio", ratio(c, lock, SLOW_BUFFERED),
+                     "direct_ratio", ratio(c, lock, SLOW_DIRECT), "buffered_wait_p999_us",
+                     hist_us(&slow->wait[SLOW_BUFFERED], 0.999), "direct_wait_p999_us",
+                     hist_us(&slow->wait[SLOW_DIRECT], 0.999));
+}
+
+/* In "runs", what the first part lost counts with the kind that had written it. */
+static json_t *run_json(struct comparison *c, unsigned lock)
+{
+    struct load_result *torn = &c->torn[lock];
+
+    torn->lock = drivers[lock]->name;
+    torn->kinds[KIND_DIRECT_WRITE].found[FOUND_LOST] += c->lost[lock].direct_lost;
+    torn->kinds[KIND_BUFFERED_WRITE].found[FOUND_LOST] += c->lost[lock].buffered_lost;
+    torn->fsync_eio += c->lost[lock].fsync_eio;
+
+    json_t *run = report_json(torn, &c->options->load);
+
+    json_object_set_new(run, "lost_on_disk", lost_json(&c->lost[lock]));
+    json_object_set_new(run, "slow", slow_json(c, lock));
+    return run;
+}
+
+static json_t *compare_json(struct comparison *c)
+{
+    json_t *runs = json_array();
+
+    for (unsigned i = 0; i < LOCKS; i++)
+        json_array_append_new(runs, run_json(c, i));
+    return json_pack("{s:o}", "runs", runs);
+}
+
+int compare_run(const struct options *options, json_t **root)
+{
+    struct comparison *c = zalloc(1, sizeof(*c));
+    int status;
+
+    c->options = options;
+    printf("twostate-io run %s --compare, seed %llu\n", options->path,
+           (unsigned long long)options->load.seed);
+    status = run_lost(c);
+    if (status == 0) {
+        print_lost(c);
+        status = run_torn(c);
+    }
+    if (status == 0) {
+        print_torn(c);
+        status = run_slow(c);
+    }
+    if (status == 0) {
+        print_slow(c);
+        print_verdicts(c);
+        status = clean(c, 0) ? 0 : 1;
+        *root = compare_json(c);
+    }
+    free(c);
+    return status;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Compares the three locks: what is lost on disk, what is torn, what is slow. */
+#ifndef TOOL_COMPARE_H
+#define TOOL_COMPARE_H
+
+#include "options.h"
+
+#include <jansson.h>
+
+/* Prints the comparison and makes the JSON of it. The exit status: 0 if twostate is clean. */
+int compare_run(const struct options *options, json_t **root);
+
+#endif

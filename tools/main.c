@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/* twostate-io: the command. It takes care of the file, and has a load run on it or a comparison. */
+#include "block.h"
+#include "compare.h"
+#include "options.h"
+#include "report.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void on_signal(int number)
+{
+    (void)number;
+    load_interrupted = 1;
+}
+
+/* Whether what the file holds is nothing, or from an earlier run, so that none will miss it. */
+static bool may_overwrite(int fd, const char *path)
+{
+    struct stat stat;
+    uint64_t first = 0;
+
+    if (fstat(fd, &stat) || !S_ISREG(stat.st_mode))
+        die("%s: not a regular file", path);
+    return stat.st_size == 0 ||
+           (pread(fd, &first, sizeof(first), 0) == sizeof(first) && first == BLOCK_MAGIC);
+}
+
+/* Makes sure that there is a file that may be used. True if it was made here. */
+static bool take_file(const struct options *options)
+{
+    int fd = open(options->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    bool made = fd >= 0;
+
+    if (!made && errno == EEXIST)
+        fd = open(options->path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        die("%s: %s", options->path, strerror(errno));
+    if (!may_overwrite(fd, options->path) && !options->overwrite)
+        die("%s: holds data that is not from here; --overwrite to lose it", options->path);
+    close(fd);
+    return made;
+}
+
+static int run_one(const struct options *options, json_t **root)
+{
+    const struct load_options *load = &options->load;
+    struct load_result *result = zalloc(1, sizeof(*result));
+    int status = 2;
+
+    printf("twostate-io run %s, seed %llu\n", options->path, (unsigned long long)load->seed);
+    fflush(stdout);
+    int error = load_run(options->path, options->driver, load, result);
+
+    if (error) {
+        fprintf(stderr, "twostate-io: %s: %s\n", options->path, strerror(-error));
+    } else {
+        report_print(result);
+        *root = json_pack("{s:[o]}", "runs", report_json(result, load));
+        status = report_status(result);
+    }
+    free(result);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    struct sigaction action = {.sa_handler = on_signal};
+    json_t *root = NULL;
+
+    options_parse(&options, argc, argv);
+    options.load.progress = options.load.progress && isatty(STDERR_FILENO);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    bool made = take_file(&options);
+    int status = options.compare ? compare_run(&options, &root) : run_one(&options, &root);
+
+    if (root != NULL && options.json == NULL)
+        json_decref(root);
+    if (root != NULL && options.json != NULL) {
+        int error = report_write(root, options.json);
+
+        if (error) {
+            fprintf(stderr, "twostate-io: %s: %s\n", options.json, strerror(-error));
+            status = 2;
+        }
+    }
+    if (made && !options.keep)
+        unlink(options.path);
+    return status;
+}

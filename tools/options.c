@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line. Every value is checked here, so that nothing behind needs to. */
+#include "options.h"
+#include "util.h"
+
+#include <ctype.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define THREADS_MAX 64
+
+enum {
+    OPTION_KIND = 256, /* and one for each kind */
+    OPTION_THREADS = OPTION_KIND + KIND_COUNT,
+    OPTION_LOCK,
+    OPTION_BACKEND,
+    OPTION_BLOCK_SIZES,
+    OPTION_UNALIGNED,
+    OPTION_SECONDS,
+    OPTION_OPS,
+    OPTION_SIZE,
+    OPTION_ASYNC,
+    OPTION_SEED,
+    OPTION_COMPARE,
+    OPTION_JSON,
+    OPTION_QUIET,
+    OPTION_KEEP,
+    OPTION_OVERWRITE,
+    OPTION_HELP,
+    OPTION_VERSION,
+};
+
+static const struct option long_options[] = {
+    {"buffered-read", required_argument, NULL, OPTION_KIND + KIND_BUFFERED_READ},
+    {"buffered-write", required_argument, NULL, OPTION_KIND + KIND_BUFFERED_WRITE},
+    {"direct-read", required_argument, NULL, OPTION_KIND + KIND_DIRECT_READ},
+    {"direct-write", required_argument, NULL, OPTION_KIND + KIND_DIRECT_WRITE},
+    {"append", required_argument, NULL, OPTION_KIND + KIND_APPEND},
+    {"truncate", required_argument, NULL, OPTION_KIND + KIND_TRUNCATE},
+    {"punch", required_argument, NULL, OPTION_KIND + KIND_PUNCH},
+    {"remap", required_argument, NULL, OPTION_KIND + KIND_REMAP},
+    {"fsync", required_argument, NULL, OPTION_KIND + KIND_FSYNC},
+    {"threads", required_argument, NULL, OPTION_THREADS},
+    {"lock", required_argument, NULL, OPTION_LOCK},
+    {"backend", required_argument, NULL, OPTION_BACKEND},
+    {"block-sizes", required_argument, NULL, OPTION_BLOCK_SIZES},
+    {"unaligned", required_argument, NULL, OPTION_UNALIGNED},
+    {"seconds", required_argument, NULL, OPTION_SECONDS},
+    {"ops", required_argument, NULL, OPTION_OPS},
+    {"size", required_argument, NULL, OPTION_SIZE},
+    {"async", required_argument, NULL, OPTION_ASYNC},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"compare", no_argument, NULL, OPTION_COMPARE},
+    {"json", required_argument, NULL, OPTION_JSON},
+    {"quiet", no_argument, NULL, OPTION_QUIET},
+    {"keep", no_argument, NULL, OPTION_KEEP},
+    {"overwrite", no_argument, NULL, OPTION_OVERWRITE},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static const char help[] =
+    "usage: twostate-io run FILE [options]\n"
+    "\n"
+    "Drives a mixed load on FILE, checks every read, and reports what was torn, stale or lost.\n"
+    "What FILE holds is overwritten; it is made if it is not there, and then removed at the end.\n"
+    "\n"
+    "The load\n"
+    "  --threads LIST        KIND=THREADS[@RATE],...: how many threads of each kind, and how many\n"
+    "                        operations a second they do together (default: as many as possible).\n"
+    "                        KIND: buffered_read buffered_write direct_read direct_write append\n"
+    "                        truncate punch remap fsync, or all. \"all=0,direct_read=2\" is only that\n"
+    "  --buffered-read N[@RATE], --direct-write N[@RATE], ...   the same for one kind\n"
+    "  --block-sizes LIST    of reads and writes, 64 to 1M, at most 8 (4k,64k)\n"
+    "  --unaligned PERCENT   of reads and writes that have odd offsets and lengths; on, off (20)\n"
+    "  --size SIZE           of the file, without what is appended (64M)\n"
+    "  --async N             reads and writes in flight by each thread, 1 to 256 (1)\n"
+    "  --seconds S           how long (10, or no limit with --ops)\n"
+    "  --ops N               how many operations in all\n"
+    "  --seed N              of the random choices (a new one each time)\n"
+    "\n"
+    "The lock\n"
+    "  --lock NAME           twostate: the engine; rwlock: a pthread_rwlock around system calls;\n"
+    "                        none: system calls (twostate)\n"
+    "  --backend NAME        of the engine's direct requests: auto, uring or threads (auto)\n"
+    "  --compare             all three locks in turn: what is lost on disk, what is torn, what is\n"
+    "                        slow; --seconds is for all of it (30), and only --backend, --seed and\n"
+    "                        the options below apply\n"
+    "\n"
+    "Other\n"
+    "  --json FILE           the results as JSON; - is the standard output\n"
+    "  --quiet               no progress line\n"
+    "  --keep                leave the file behind\n"
+    "  --overwrite           even if FILE holds data that is not from here\n"
+    "\n"
+    "Sizes take k, M or G (powers of 1024). Exit status: 0, nothing torn, stale or lost (what\n"
+    "--lock none finds is expected and does not count); 1, something was, or IO failed; 2, the\n"
+    "command could not be carried out.\n";
+
+static double parse_number(const char *text, const char *what, double least, double most)
+{
+    char *end;
+    double value = strtod(text, &end);
+
+    if (end == text || *end != '\0' || !(value >= least && value <= most))
+        die("%s: '%s' is not a number from %g to %g", what, text, least, most);
+    return value;
+}
+
+static uint64_t parse_integer(const char *text, const char *what)
+{
+    char *end;
+    unsigned long long value = strtoull(text, &end, 0);
+
+    if (!isdigit((unsigned char)*text) || *end != '\0')
+        die("%s: '%s' is not a whole number", what, text);
+    return value;
+}
+
+static int64_t parse_size(const char *text, const char *what, int64_t least, int64_t most)
+{
+    static const char units[] = "kmgt";
+    char *end;
+    double value = strtod(text, &end);
+    const char *unit = *end ? strchr(units, tolower((unsigned char)*end)) : NULL;
+
+    if (end == text || (*end != '\0' && (unit == NULL || end[1] != '\0')))
+        die("%s: '%s' is not a size like 4096, 4k, 1M or 1G", what, text);
+    if (unit != NULL)
+        value = ldexp(value, 10 * (int)(unit - units + 1));
+    if (!(value >= (double)least && value <= (double)most) || floor(value) != value)
+        die("%s: %s is not from %lld to %lld bytes", what, text, (long long)least,
+            (long long)most);
+    return (int64_t)value;
+}
+
+/* Calls each for the items of a list that is separated by commas. */
+static void parse_list(const char *text, void (*each)(struct load_options *, const char *),
+                       struct load_options *load)
+{
+    char *copy = zalloc(strlen(text) + 1, 1), *rest = copy, *item;
+
+    memcpy(copy, text, strlen(text));
+    while ((item = strsep(&rest, ",")) != NULL)
+        each(load, item);
+    free(copy);
+}
+
+static void add_block_size(struct load_options *load, const char *item)
+{
+    struct layout_options *layout = &load->layout;
+
+    if (layout->block_size_count == BLOCK_SIZES_MAX)
+        die("--block-sizes: more than %d", BLOCK_SIZES_MAX);
+    layout->block_sizes[layout->block_size_count++] =
+        (uint32_t)parse_size(item, "--block-sizes", BLOCK_MIN, BLOCK_SIZE_MAX);
+}
+
+/* THREADS[@RATE] */
+static void set_kind(struct load_options *load, unsigned kind, const char *text)
+{
+    char count[16] = "";
+    const char *at = strchr(text, '@');
+    size_t length = at ? (size_t)(at - text) : strlen(text);
+
+    memcpy(count, text, length < sizeof(count) ? length : sizeof(count) - 1);
+    load->threads[kind] = (unsigned)parse_number(count, kind_names[kind], 0, THREADS_MAX);
+    load->rate[kind] = at ? parse_number(at + 1, kind_names[kind], 1e-3, 1e9) : 0;
+}
+
+static void add_threads(struct load_options *load, const char *item)
+{
+    const char *equals = strchr(item, '=');
+    size_t length = equals ? (size_t)(equals - item) : 0;
+    bool all = length == 3 && strncmp(item, "all", 3) == 0, found = false;
+
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        if (all || (length == strlen(kind_names[kind]) &&
+                    strncmp(item, kind_names[kind], length) == 0)) {
+            set_kind(load, kind, equals + 1);
+            found = true;
+        }
+    }
+    if (!found)
+        die("--threads: '%s' is not KIND=THREADS[@RATE]", item);
+}
+
+static void set_driver(struct options *options, const char *name)
+{
+    static const struct driver *const drivers[] = {&driver_twostate, &driver_rwlock, &driver_none};
+
+    for (unsigned i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
+        if (strcmp(name, drivers[i]->name) == 0) {
+            options->driver = drivers[i];
+            return;
+        }
+    }
+    die("--lock: '%s' is not twostate, rwlock or none", name);
+}
+
+static void set_backend(struct load_options *load, const char *name)
+{
+    static const char *const names[] = {
+        [TWOSTATE_BACKEND_AUTO] = "auto",
+        [TWOSTATE_BACKEND_URING] = "uring",
+        [TWOSTATE_BACKEND_THREADS] = "threads",
+    };
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        if (strcmp(name, names[i]) == 0) {
+            load->driver.backend = (enum twostate_backend)i;
+            return;
+        }
+    }
+    die("--backend: '%s' is not auto, uring or threads", name);
+}
+
+static unsigned parse_unaligned(const char *text)
+{
+    if (strcmp(text, "on") == 0)
+        return 20;
+    if (strcmp(text, "off") == 0)
+        return 0;
+    return (unsigned)parse_number(text, "--unaligned", 0, 100);
+}
+
+static void set_load_option(struct load_options *load, int option, const char *value)
+{
+    switch (option) {
+    case OPTION_THREADS:
+        parse_list(value, add_threads, load);
+        break;
+    case OPTION_BACKEND:
+        set_backend(load, value);
+        break;
+    case OPTION_BLOCK_SIZES:
+        load->layout.block_size_count = 0;
+        parse_list(value, add_block_size, load);
+        break;
+    case OPTION_UNALIGNED:
+        load->layout.unaligned_pct = parse_unaligned(value);
+        break;
+    case OPTION_SECONDS:
+        load->seconds = parse_number(value, "--seconds", 0.01, 1e6);
+        break;
+    case OPTION_OPS:
+        load->ops = (uint64_t)parse_number(value, "--ops", 1, 1e15);
+        break;
+    case OPTION_SIZE:
+        load->layout.size = parse_size(value, "--size", 4096, INT64_C(1) << 40);
+        break;
+    case OPTION_ASYNC:
+        load->depth = (unsigned)parse_number(value, "--async", 1, DEPTH_MAX);
+        break;
+    case OPTION_SEED:
+        load->seed = parse_integer(value, "--seed");
+        break;
+    case OPTION_QUIET:
+        load->progress = false;
+        break;
+    default:
+        set_kind(load, (unsigned)(option - OPTION_KIND), value);
+    }
+}
+
+static void set_option(struct options *options, int option, const char *value)
+{
+    switch (option) {
+    case OPTION_LOCK:
+        set_driver(options, value);
+        break;
+    case OPTION_COMPARE:
+        options->compare = true;
+        break;
+    case OPTION_JSON:
+        options->json = value;
+        break;
+    case OPTION_KEEP:
+        options->keep = true;
+        break;
+    case OPTION_OVERWRITE:
+        options->overwrite = true;
+        break;
+    case OPTION_HELP:
+        fputs(help, stdout);
+        exit(0);
+    case OPTION_VERSION:
+        puts("twostate-io " TWOSTATE_VERSION);
+        exit(0);
+    case '?':
+    case ':':
+        fputs("Try twostate-io --help.\n", stderr);
+        exit(2);
+    default:
+        set_load_option(&options->load, option, value);
+    }
+}
+
+static void set_defaults(struct options *options)
+{
+    struct load_options *load = &options->load;
+
+    memset(options, 0, sizeof(*options));
+    options->driver = &driver_twostate;
+#define X(enumerator, name, count, per_second)                                                     \
+    load->threads[enumerator] = (count);                                                           \
+    load->rate[enumerator] = (per_second);
+    KINDS(X)
+#undef X
+    load->layout = (struct layout_options){
+        .block_sizes = {4096, 65536},
+        .block_size_count = 2,
+        .size = INT64_C(64) << 20,
+        .unaligned_pct = 20,
+    };
+    load->depth = 1;
+    load->progress = true;
+    if (getrandom(&load->seed, sizeof(load->seed), 0) != sizeof(load->seed))
+        load->seed = (uint64_t)now_ns();
+    load->seed &= UINT32_MAX; /* short enough to type */
+}
+
+static void finish(struct options *options)
+{
+    struct load_options *load = &options->load;
+    unsigned threads = 0;
+
+    for (unsigned i = 0; i < KIND_COUNT; i++)
+        threads += load->threads[i];
+    if (threads == 0)
+        die("no kind has a thread");
+    if (load->seconds == 0 && load->ops == 0)
+        load->seconds = options->compare ? 30 : 10;
+    load->layout.private_slots = load->threads[KIND_REMAP];
+    if (load->depth > 128)
+        load->driver.depth = load->depth;
+}
+
+void options_parse(struct options *options, int argc, char **argv)
+{
+    int option;
+
+    set_defaults(options);
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+        set_option(options, option, optarg);
+    if (argc - optind != 2 || strcmp(argv[optind], "run") != 0) {
+        fputs("usage: twostate-io run FILE [options]\nTry twostate-io --help.\n", stderr);
+        exit(2);
+    }
+    options->path = argv[optind + 1];
+    finish(options);
+}

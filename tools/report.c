@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* Reports. The names in the JSON are relied on by scripts. */
+#include "report.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool is_none(const struct load_result *result)
+{
+    return strcmp(result->lock, "none") == 0;
+}
+
+static void print_row(const char *name, const struct kind_result *kind, double seconds)
+{
+    printf("%-15s %9llu %8.1f %9.1f %9.1f %9.1f %10.1f %6llu %6llu %6llu %6llu\n", name,
+           (unsigned long long)kind->ops, (double)kind->bytes / 1e6 / seconds,
+           hist_us(&kind->latency, 0.5), hist_us(&kind->latency, 0.99),
+           hist_us(&kind->latency, 0.999), hist_us(&kind->wait, 0.999),
+           (unsigned long long)kind->found[FOUND_TORN],
+           (unsigned long long)kind->found[FOUND_STALE],
+           (unsigned long long)kind->found[FOUND_LOST], (unsigned long long)kind->errors);
+}
+
+static void print_verdict(const struct load_result *result)
+{
+    uint64_t found = load_found(result);
+
+    for (unsigned i = 0; i < KIND_COUNT; i++)
+        if (result->kinds[i].errors > 0)
+            printf("%s: first error: %s\n", kind_names[i], strerror(-result->kinds[i].error));
+    if (found == 0 && load_errors(result) == 0 && result->fsync_eio == 0)
+        printf("%s: clean. Nothing torn, stale or lost.\n", result->lock);
+    else if (is_none(result))
+        printf("none: %llu findings, %llu EIO from fsync. That is what IO without a lock does; "
+               "it is expected here.\n",
+               (unsigned long long)found, (unsigned long long)result->fsync_eio);
+    else
+        printf("%s: NOT CLEAN: %llu findings, %llu errors, %llu EIO from fsync.\n", result->lock,
+               (unsigned long long)found, (unsigned long long)load_errors(result),
+               (unsigned long long)result->fsync_eio);
+}
+
+void report_print(const struct load_result *result)
+{
+    printf("lock %s, %.1f s, fsync EIO %llu\n", result->lock, result->seconds,
+           (unsigned long long)result->fsync_eio);
+    printf("%-15s %9s %8s %9s %9s %9s %10s %6s %6s %6s %6s\n", "kind", "ops", "MB/s", "p50 us",
+           "p99 us", "p99.9 us", "wait 99.9", "torn", "stale", "lost", "errors");
+    for (unsigned i = 0; i < KIND_COUNT; i++)
+        if (result->kinds[i].ops > 0 || result->kinds[i].found[FOUND_LOST] > 0)
+            print_row(kind_names[i], &result->kinds[i], result->seconds);
+    print_verdict(result);
+}
+
+static json_t *kind_json(const struct kind_result *kind, double seconds)
+{
+    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I}", "ops",
+                     (json_int_t)kind->ops, "mb_per_s",
+                     seconds > 0 ? (double)kind->bytes / 1e6 / seconds : 0.0, "p50_us",
+                     hist_us(&kind->latency, 0.5), "p99_us", hist_us(&kind->latency, 0.99),
+                     "p999_us", hist_us(&kind->latency, 0.999), "mode_wait_p999_us",
+                     hist_us(&kind->wait, 0.999), "torn", (json_int_t)kind->found[FOUND_TORN],
+                     "stale", (json_int_t)kind->found[FOUND_STALE], "lost",
+                     (json_int_t)kind->found[FOUND_LOST], "errors", (json_int_t)kind->errors);
+}
+
+json_t *report_json(const struct load_result *result, const struct load_options *options)
+{
+    json_t *kinds = json_object();
+
+    for (unsigned i = 0; i < KIND_COUNT; i++)
+        json_object_set_new(kinds, kind_names[i], kind_json(&result->kinds[i], result->seconds));
+    return json_pack("{s:s, s:s, s:o, s:I, s:I, s:f}", "lock", result->lock, "cache", "kernel",
+                     "kinds", kinds, "fsync_eio", (json_int_t)result->fsync_eio, "seed",
+                     (json_int_t)options->seed, "seconds", result->seconds);
+}
+
+int report_write(json_t *root, const char *path)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+    int error = 0;
+
+    if (file == NULL) {
+        error = -errno;
+    } else {
+        if (json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(8)) != 0 ||
+            fputc('\n', file) == EOF || fflush(file) != 0)
+            error = -EIO;
+        if (file != stdout && fclose(file) != 0)
+            error = -errno;
+    }
+    json_decref(root);
+    return error;
+}
+
+int report_status(const struct load_result *result)
+{
+    if (load_errors(result) > 0)
+        return 1;
+    return !is_none(result) && (load_found(result) > 0 || result->fsync_eio > 0);
+}

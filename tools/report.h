@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Results as a table for people and as JSON for scripts. */
+#ifndef TOOL_REPORT_H
+#define TOOL_REPORT_H
+
+#include "load.h"
+
+#include <jansson.h>
+
+/* The table of one run, on stdout, and a sentence of what it means. */
+void report_print(const struct load_result *result);
+
+/* One entry of "runs". */
+json_t *report_json(const struct load_result *result, const struct load_options *options);
+
+/* Writes root to path ("-": stdout) and releases it. 0 or -errno. */
+int report_write(json_t *root, const char *path);
+
+/* 0 if the run is clean; 1 if not. `none` is not held to anything but a lack of errors. */
+int report_status(const struct load_result *result);
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* Slow. Each side has a thread that overwrites and one that does as much reading as writing. */
+#include "slow.h"
+#include "block.h"
+#include "util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BLOCK     4096
+#define BLOCKS    (16 * 1024)
+#define THREADS   4
+#define READ_HALF 2
+
+struct slow_round {
+    const struct driver *driver;
+    struct driver_file *file;
+    atomic_bool stop;
+};
+
+struct slow_thread {
+    struct slow_round *round;
+    enum slow_side side;
+    uint64_t random, ops, errors;
+    struct hist wait;
+    char *buffer;
+    pthread_t thread;
+};
+
+static void *slow_main(void *arg)
+{
+    struct slow_thread *thread = arg;
+    struct slow_round *round = thread->round;
+
+    while (!atomic_load_explicit(&round->stop, memory_order_relaxed)) {
+        struct request request = {
+            .write = random_below(&thread->random, READ_HALF) != 0,
+            .direct = thread->side == SLOW_DIRECT,
+            .buffer = thread->buffer,
+            .length = BLOCK,
+            .offset = (int64_t)random_below(&thread->random, BLOCKS) * BLOCK,
+        };
+
+        round->driver->transfer(round->file, &request, 1);
+        thread->ops++;
+        thread->errors += request.result != BLOCK;
+        hist_add(&thread->wait, request.waited_ns);
+    }
+    return NULL;
+}
+
+static void sleep_for(double seconds)
+{
+    struct timespec time = {.tv_sec = (time_t)seconds,
+                            .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+    nanosleep(&time, NULL);
+}
+
+int slow_round(const char *path, const struct driver *driver, const struct driver_options *options,
+               double seconds, uint64_t seed, struct slow_result *result)
+{
+    struct slow_round round = {.driver = driver};
+    struct slow_thread *threads = zalloc(THREADS, sizeof(*threads));
+    int error = driver->open(path, options, &round.file);
+
+    memset(result->ops_per_s, 0, sizeof(result->ops_per_s));
+    if (error) {
+        free(threads);
+        return error;
+    }
+    int64_t begun = now_ns();
+
+    for (unsigned i = 0; i < THREADS; i++) {
+        threads[i].round = &round;
+        threads[i].side = i % SLOW_SIDES;
+        threads[i].random = seed + i;
+        threads[i].buffer = aligned_zalloc(BLOCK);
+        if (pthread_create(&threads[i].thread, NULL, slow_main, &threads[i]) != 0)
+            die("cannot start a thread");
+    }
+    sleep_for(seconds);
+    atomic_store(&round.stop, true);
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i].thread, NULL);
+    double elapsed = (double)(now_ns() - begun) / (double)NS_PER_S;
+
+    for (unsigned i = 0; i < THREADS; i++) {
+        result->ops_per_s[threads[i].side] += (double)threads[i].ops / elapsed;
+        result->errors += threads[i].errors;
+        hist_merge(&result->wait[threads[i].side], &threads[i].wait);
+        free(threads[i].buffer);
+    }
+    free(threads);
+    driver->close(round.file);
+    return 0;
+}
+
+int slow_prepare(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    int error = fd < 0 ? -errno : 0;
+    char *buffer = aligned_zalloc(BLOCK);
+
+    for (unsigned i = 0; i < BLOCKS && error == 0; i++) {
+        block_fill(buffer, BLOCK, i, 0, 0);
+        ssize_t n = pwrite(fd, buffer, BLOCK, (off_t)i * BLOCK);
+
+        if (n != BLOCK)
+            error = n < 0 ? -errno : -ENOSPC;
+    }
+    if (error == 0 && fsync(fd))
+        error = -errno;
+    if (fd >= 0)
+        close(fd);
+    free(buffer);
+    return error;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Time and memory that do not fail, or the program ends. */
+#include "util.h"
+#include "kinds.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+const char *const kind_names[KIND_COUNT] = {
+#define X(enumerator, name, threads, rate) #name,
+    KINDS(X)
+#undef X
+};
+
+int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
+}
+
+void *zalloc(size_t count, size_t size)
+{
+    void *memory = calloc(count ? count : 1, size);
+
+    if (memory == NULL)
+        die("out of memory");
+    return memory;
+}
+
+void *aligned_zalloc(size_t size)
+{
+    size_t rounded = (size + 4095) / 4096 * 4096;
+    void *memory = aligned_alloc(4096, rounded ? rounded : 4096);
+
+    if (memory == NULL)
+        die("out of memory");
+    memset(memory, 0, rounded ? rounded : 4096);
+    return memory;
+}
+
+void die(const char *format, ...)
+{
+    va_list arguments;
+
+    fputs("twostate-io: ", stderr);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    exit(2);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Time, random numbers and memory, for all parts of the command. */
+#ifndef TOOL_UTIL_H
+#define TOOL_UTIL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define NS_PER_S INT64_C(1000000000)
+
+/* CLOCK_MONOTONIC, in nanoseconds. */
+int64_t now_ns(void);
+
+/* Zeroed memory, at a multiple of 4096 if asked. Stops the program if there is none. */
+void *zalloc(size_t count, size_t size);
+void *aligned_zalloc(size_t size);
+
+/* What stops the program: one line on stderr, exit status 2. */
+__attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
+
+/* splitmix64 (Steele, Lea, Flood 2014): also good for spreading a seed over threads. */
+static inline uint64_t random_next(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static inline uint32_t random_below(uint64_t *state, uint32_t limit)
+{
+    return (uint32_t)(((random_next(state) >> 32) * limit) >> 32);
+}
+
+#endif
