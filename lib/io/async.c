@@ -20,7 +20,7 @@ struct request {
     int64_t moved;             /* bytes that op has moved so far */
     int64_t length;
     int64_t waited;
-    int64_t result; /* known before a worker gets it; or INT64_MIN: to be worked out */
+    int64_t result;
     twostate_done *done;
     void *arg;
 };
@@ -35,6 +35,23 @@ static void finish(struct request *request, int64_t result)
     callback_run_(request->done, request->arg, (ssize_t)result);
     free(request);
     file_leave_(file);
+}
+
+static void queue(struct request *request, void (*run)(struct job *job))
+{
+    request->job.run = run;
+    workers_add_(request->transfer.file->engine->workers, &request->job);
+}
+
+/* In a worker, which may wait: the whole transfer as a synchronous call does it. */
+static void run_waiting(struct job *job)
+{
+    struct request *request = caa_container_of(job, struct request, job);
+
+    waited_set_(request->waited);
+    request->result = transfer_run_(&request->transfer, NULL);
+    request->waited = twostate_waited_ns();
+    finish(request, request->result);
 }
 
 static void submit_rest(struct request *request)
@@ -71,7 +88,10 @@ static void direct_done(struct backend_op *op)
         result = request->moved;
     transfer_direct_done_(t, t->offset, request->length, result);
     twostate_iopair_complete(&request->hold);
-    finish(request, result);
+    if (transfer_refused_(result))
+        queue(request, run_waiting);
+    else
+        finish(request, result);
 }
 
 /* DIRECT is held by *hold, the submitter's. */
@@ -106,26 +126,31 @@ static bool dsync_failed(const struct transfer *t)
     return (t->flags & TWOSTATE_IO_DSYNC) && file_error_(t->file);
 }
 
-/* In a worker. */
+/* In a worker: a request that could not be submitted at once. */
 static void run_transfer(struct job *job)
 {
     struct request *request = caa_container_of(job, struct request, job);
     struct transfer *t = &request->transfer;
     struct twostate_hold hold;
 
-    waited_reset_();
-    if (request->result == INT64_MIN && transfer_plain_direct_(t) && !dsync_failed(t)) {
+    if (transfer_plain_direct_(t) && !dsync_failed(t)) {
+        waited_reset_();
         file_begin_(t->file, TWOSTATE_DIRECT, &hold, false);
+        request->waited = twostate_waited_ns();
         if (submittable(t)) {
-            request->waited = twostate_waited_ns();
             submit_direct(request, &hold);
             return;
         }
         twostate_iopair_end(&hold);
     }
-    if (request->result == INT64_MIN)
-        request->result = transfer_run_(t, NULL);
-    request->waited = twostate_waited_ns();
+    run_waiting(job);
+}
+
+/* In a worker: a request that was carried out already. */
+static void run_callback(struct job *job)
+{
+    struct request *request = caa_container_of(job, struct request, job);
+
     finish(request, request->result);
 }
 
@@ -134,12 +159,6 @@ static void run_sync(struct job *job)
     struct request *request = caa_container_of(job, struct request, job);
 
     finish(request, file_sync_(request->transfer.file, false));
-}
-
-static void queue(struct request *request, void (*run)(struct job *job))
-{
-    request->job.run = run;
-    workers_add_(request->transfer.file->engine->workers, &request->job);
 }
 
 /* True: it is on its way, in the caller's thread. */
@@ -166,7 +185,6 @@ static struct request *new_request(twostate_done *done, void *arg)
     if (request) {
         request->done = done;
         request->arg = arg;
-        request->result = INT64_MIN;
     }
     return request;
 }
@@ -184,8 +202,10 @@ static int start(struct request *request)
         request->result = transfer_run_(t, NULL);
         if (request->result == -EAGAIN)
             return -EAGAIN;
+        queue(request, run_callback);
+    } else {
+        queue(request, run_transfer);
     }
-    queue(request, run_transfer);
     return 0;
 }
 

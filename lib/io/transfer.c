@@ -232,8 +232,7 @@ static int64_t move_direct(struct transfer *t)
     return moved;
 }
 
-/* What a file system answers that can't do this request with O_DIRECT. */
-static bool refused(int64_t result)
+bool transfer_refused_(int64_t result)
 {
     return result == -EINVAL || result == -EOPNOTSUPP || result == -ENOTBLK;
 }
@@ -250,7 +249,7 @@ static int64_t read_direct(struct transfer *t)
         return moved;
     moved = move_direct(t);
     twostate_iopair_end(&hold);
-    return refused(moved) ? read_buffered(t) : moved;
+    return transfer_refused_(moved) ? read_buffered(t) : moved;
 }
 
 /* Alone with the file, as a buffered write that leaves nothing in the cache. */
@@ -278,7 +277,7 @@ static int64_t extend_held(struct transfer *t, struct twostate_hold *hold, int64
         return moved;
     twostate_iopair_extend_to_direct(hold);
     moved = move_direct(t);
-    if (!refused(moved))
+    if (!transfer_refused_(moved))
         return moved;
     twostate_iopair_retry_unaligned(hold);
     return write_through_cache(t, false);
@@ -321,7 +320,7 @@ static int64_t write_overwriting(struct transfer *t)
         return write_extending(t, false);
     }
     moved = move_direct(t);
-    if (!refused(moved)) {
+    if (!transfer_refused_(moved)) {
         twostate_iopair_end(&hold);
         return moved;
     }
@@ -339,9 +338,7 @@ static int64_t write_overwriting(struct transfer *t)
 static int64_t write_direct(struct transfer *t, bool append)
 {
     if (append)
-        return t->cursor.window % t->file->direct_offset == 0 && t->file->direct_fd >= 0
-                   ? write_extending(t, true)
-                   : write_unaligned(t, true);
+        return t->file->direct_fd >= 0 ? write_extending(t, true) : write_unaligned(t, true);
     if (!offset_aligned(t))
         return write_unaligned(t, false);
     return transfer_extends_(t) ? write_extending(t, false) : write_overwriting(t);

@@ -30,6 +30,9 @@ bool transfer_extends_(struct transfer *t);
 /* The RWF_ flags of its direct requests. */
 int transfer_direct_flags_(const struct transfer *t);
 
+/* Whether the file system can't do the request with O_DIRECT: it goes through the cache then. */
+bool transfer_refused_(int64_t result);
+
 /* After a direct request: the size, and the cache if it failed. */
 void transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, int64_t result);
 

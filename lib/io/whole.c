@@ -105,11 +105,11 @@ static int64_t copy_piece(const struct remap *r, int64_t done, void *buffer, siz
 {
     const int64_t left = r->length - done;
     const size_t most = left < (int64_t)size ? (size_t)left : size;
-    const ssize_t got = pread(r->source->fd, buffer, most, r->from + done);
+    ssize_t moved = pread(r->source->fd, buffer, most, r->from + done);
 
-    return got <= 0 ? (got < 0 ? -errno : 0)
-                    : (pwrite(r->destination->fd, buffer, (size_t)got, r->to + done) < got ? -errno
-                                                                                           : got);
+    if (moved > 0)
+        moved = pwrite(r->destination->fd, buffer, (size_t)moved, r->to + done);
+    return moved < 0 ? -errno : moved;
 }
 
 /* Through memory: for a source and a destination that the kernel can't copy between. */
