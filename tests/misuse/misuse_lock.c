@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* Misuse of the two-state lock and of the IOLOCK stops the program and says what was done (G12). */
+#include "deaths.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <twostate/iolock.h>
+#include <twostate/lock.h>
+
+#define A TWOSTATE_A
+#define B TWOSTATE_B
+
+/* In the parent both stay unlocked; each child makes its own mistake on its own copy. */
+static struct twostate_lock lock;
+static struct twostate_iolock iolock;
+
+static void release_unlocked(void)
+{
+    twostate_lock_release(&lock, A);
+}
+
+static void release_twice(void)
+{
+    twostate_lock_acquire(&lock, B);
+    twostate_lock_release(&lock, B);
+    twostate_lock_release(&lock, B);
+}
+
+static void release_b_while_a(void)
+{
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_release(&lock, B);
+}
+
+static void release_a_while_b(void)
+{
+    twostate_lock_acquire(&lock, B);
+    twostate_lock_release(&lock, A);
+}
+
+static void switch_unlocked(void)
+{
+    twostate_lock_switch(&lock, B);
+}
+
+static void try_switch_unlocked(void)
+{
+    twostate_lock_try_switch(&lock, A);
+}
+
+static void switch_to_what_is_held(void)
+{
+    twostate_lock_acquire(&lock, B);
+    twostate_lock_switch_timed(&lock, B, NULL);
+}
+
+static void try_switch_to_what_is_held(void)
+{
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_try_switch(&lock, A);
+}
+
+static void assert_held_unlocked(void)
+{
+    twostate_lock_assert_held(&lock, A);
+}
+
+static void assert_held_other(void)
+{
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_assert_held(&lock, B);
+}
+
+static void assert_unlocked_held(void)
+{
+    twostate_lock_acquire(&lock, B);
+    twostate_lock_assert_unlocked(&lock);
+}
+
+static void acquire_past_the_limit(void)
+{
+    lock.word_ = TWOSTATE_HELD_A_ | TWOSTATE_LOCK_MAX_HOLDERS;
+    twostate_lock_acquire(&lock, A);
+}
+
+static void acquire_no_state(void)
+{
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_acquire(&lock, (enum twostate_state)7);
+}
+
+static void acquire_timed_no_state(void)
+{
+    twostate_lock_acquire_timed(&lock, (enum twostate_state)7, NULL);
+}
+
+static void release_no_state(void)
+{
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_release(&lock, (enum twostate_state)7);
+}
+
+static void switch_no_state(void)
+{
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_switch(&lock, (enum twostate_state)7);
+}
+
+static void iolock_release_unlocked(void)
+{
+    twostate_iolock_release(&iolock, TWOSTATE_EXCLUSIVE);
+}
+
+static void iolock_release_shared_while_exclusive(void)
+{
+    twostate_iolock_acquire(&iolock, TWOSTATE_EXCLUSIVE);
+    twostate_iolock_release(&iolock, TWOSTATE_SHARED);
+}
+
+static void iolock_release_exclusive_while_shared(void)
+{
+    twostate_iolock_acquire(&iolock, TWOSTATE_SHARED);
+    twostate_iolock_release(&iolock, TWOSTATE_EXCLUSIVE);
+}
+
+static void iolock_release_after_demote(void)
+{
+    twostate_iolock_acquire(&iolock, TWOSTATE_EXCLUSIVE);
+    twostate_iolock_demote(&iolock);
+    twostate_iolock_release(&iolock, TWOSTATE_EXCLUSIVE);
+}
+
+static void demote_unlocked(void)
+{
+    twostate_iolock_demote(&iolock);
+}
+
+static void demote_shared(void)
+{
+    twostate_iolock_acquire(&iolock, TWOSTATE_SHARED);
+    twostate_iolock_demote(&iolock);
+}
+
+static void iolock_assert_held_other(void)
+{
+    twostate_iolock_acquire(&iolock, TWOSTATE_SHARED);
+    twostate_iolock_assert_held(&iolock, TWOSTATE_EXCLUSIVE);
+}
+
+static void iolock_acquire_past_the_limit(void)
+{
+    iolock.lock_.word_ = TWOSTATE_HELD_A_ | TWOSTATE_LOCK_MAX_HOLDERS;
+    twostate_iolock_acquire(&iolock, TWOSTATE_SHARED);
+}
+
+static void iolock_acquire_no_mode(void)
+{
+    twostate_iolock_acquire_timed(&iolock, (enum twostate_iomode)7, NULL);
+}
+
+#define DEATH(call, where, ...)                                                                    \
+    {                                                                                              \
+#call, call, where,                                                                        \
+        {                                                                                          \
+            __VA_ARGS__                                                                            \
+        }                                                                                          \
+    }
+
+static const struct death deaths[] = {
+    DEATH(release_unlocked, &lock, "release A", "unlocked", "holders: 0"),
+    DEATH(release_twice, &lock, "release B", "unlocked"),
+    DEATH(release_b_while_a, &lock, "release B", "held in state A", "holders: 2"),
+    DEATH(release_a_while_b, &lock, "release A", "held in state B", "holders: 1"),
+    DEATH(switch_unlocked, &lock, "switch to B", "unlocked"),
+    DEATH(try_switch_unlocked, &lock, "switch to A", "unlocked"),
+    DEATH(switch_to_what_is_held, &lock, "switch to B", "held in state B"),
+    DEATH(try_switch_to_what_is_held, &lock, "switch to A", "held in state A"),
+    DEATH(assert_held_unlocked, &lock, "assert held in state A", "unlocked"),
+    DEATH(assert_held_other, &lock, "assert held in state B", "held in state A"),
+    DEATH(assert_unlocked_held, &lock, "assert unlocked", "held in state B"),
+    DEATH(acquire_past_the_limit, &lock, "acquire", "limit", "holders: 33554432"), /* L21 */
+    DEATH(acquire_no_state, &lock, "acquire", "state 7"),
+    DEATH(acquire_timed_no_state, &lock, "acquire", "state 7"),
+    DEATH(release_no_state, &lock, "release", "state 7"),
+    DEATH(switch_no_state, &lock, "switch", "state 7"),
+    DEATH(iolock_release_unlocked, &iolock, "release exclusive", "unlocked"),
+    DEATH(iolock_release_shared_while_exclusive, &iolock, "release shared", "held exclusive"),
+    DEATH(iolock_release_exclusive_while_shared, &iolock, "release exclusive", "held shared"),
+    DEATH(iolock_release_after_demote, &iolock, "release exclusive", "held shared"),
+    DEATH(demote_unlocked, &iolock, "demote", "unlocked"),
+    DEATH(demote_shared, &iolock, "demote", "held shared"),
+    DEATH(iolock_assert_held_other, &iolock, "assert held exclusive", "held shared"),
+    DEATH(iolock_acquire_past_the_limit, &iolock, "acquire", "limit"), /* L21 */
+    DEATH(iolock_acquire_no_mode, &iolock, "acquire", "mode 7"),
+};
+
+static void test_deaths(void **state) /* G12 */
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(deaths) / sizeof(deaths[0]); i++)
+        assert_dies(&deaths[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_deaths)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
