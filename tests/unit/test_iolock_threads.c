@@ -85,6 +85,29 @@ static void test_exclusive_waits_for_shared_and_back(void **state) /* G3, G6, pi
     assert_true(lock.lock_.word_ == 0);
 }
 
+/* An exclusive waiter that has the turn comes before shared ones, though both are asleep. G3, L14.
+ */
+static void test_exclusive_after_exclusive_in_its_turn(void **state)
+{
+    struct twostate_iolock lock = TWOSTATE_IOLOCK_INIT;
+    struct user writer;
+    struct user reader;
+
+    (void)state;
+    twostate_iolock_acquire(&lock, EXCLUSIVE);
+    user_start(&writer, &lock, EXCLUSIVE);
+    AWAIT(has_turn(&lock.lock_, GROUP_B));
+    user_start(&reader, &lock, SHARED);
+    AWAIT(has_reserved(&lock.lock_, GROUP_A));
+    twostate_iolock_release(&lock, EXCLUSIVE);
+    AWAIT(load(&writer.entered));
+    assert_false(load(&reader.entered));
+    user_end(&writer);
+    AWAIT(load(&reader.entered));
+    user_end(&reader);
+    assert_true(lock.lock_.word_ == 0);
+}
+
 /* One unlock wakes one; each that leaves wakes the next. G3, pitfall L06. */
 static void test_exclusive_waiters_enter_one_by_one(void **state)
 {
@@ -209,6 +232,7 @@ static void test_demote_before_an_exclusive_waiter(void **state)
 struct crowd {
     struct twostate_iolock lock;
     enum twostate_iomode mode;
+    enum group opposite;
     uint32_t inside;
     uint32_t stop;
 };
@@ -220,6 +244,19 @@ static bool another_will_come(struct crowd *crowd)
     return twostate_iolock_query(&crowd->lock).waiting_exclusive > 0;
 }
 
+static void stay(struct crowd *crowd)
+{
+    struct timespec end = after_ms(5);
+
+    while (!load(&crowd->stop) && !another_will_come(crowd)) {
+        if (!has_turn(&crowd->lock.lock_, crowd->opposite))
+            end = after_ms(5);
+        else if (is_past(&end))
+            return;
+        sched_yield();
+    }
+}
+
 static void come_and_go(void *argument)
 {
     struct crowd *crowd = argument;
@@ -227,9 +264,7 @@ static void come_and_go(void *argument)
     while (!load(&crowd->stop)) {
         twostate_iolock_acquire(&crowd->lock, crowd->mode);
         CHECK(add(&crowd->inside, 1) == 1 || crowd->mode == SHARED);
-        while (!load(&crowd->stop) && (sys_load_(&crowd->lock.lock_.word_) & WORD_TURN) == 0 &&
-               !another_will_come(crowd))
-            sched_yield();
+        stay(crowd);
         add(&crowd->inside, UINT32_MAX);
         twostate_iolock_release(&crowd->lock, crowd->mode);
     }
@@ -240,13 +275,13 @@ static void test_neither_mode_starves(void **state) /* G1, G3, pitfall L01 */
     (void)state;
     for (enum twostate_iomode theirs = SHARED; theirs <= EXCLUSIVE; theirs++) {
         const enum twostate_iomode ours = theirs == SHARED ? EXCLUSIVE : SHARED;
-        struct crowd crowd = {.mode = theirs};
+        struct crowd crowd = {.mode = theirs, .opposite = (enum group)ours};
         struct task tasks[4];
 
         for (int n = 0; n < 4; n++)
             task_start(&tasks[n], come_and_go, &crowd);
         AWAIT(load(&crowd.inside) > 0);
-        for (int round = 0; round < 50; round++) {
+        for (int round = 0; round < 20; round++) {
             twostate_iolock_acquire(&crowd.lock, ours);
             assert_int_equal(load(&crowd.inside), 0);
             twostate_iolock_release(&crowd.lock, ours);
@@ -337,6 +372,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exclusive_waits_for_shared_and_back),
+        cmocka_unit_test(test_exclusive_after_exclusive_in_its_turn),
         cmocka_unit_test(test_exclusive_waiters_enter_one_by_one),
         cmocka_unit_test(test_some_exclusive_waiters_time_out),
         cmocka_unit_test(test_timed_out_exclusive_parks_nobody),
