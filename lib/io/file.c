@@ -98,6 +98,22 @@ static void ask_alignment(struct twostate_file *file, const struct stat *st)
     file->direct_offset = stx.stx_dio_offset_align;
 }
 
+static bool holds_data(const struct stat *st)
+{
+    return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode);
+}
+
+/* open(2) has errors of its own for a directory, a socket or a FIFO that nobody reads. */
+static int open_error(const char *path)
+{
+    const int error = errno;
+    struct stat st;
+
+    if ((error == EISDIR || error == ENXIO) && stat(path, &st) == 0 && !holds_data(&st))
+        return -EINVAL;
+    return -error;
+}
+
 static int open_descriptors(struct twostate_file *file, const char *path, int flags, mode_t mode)
 {
     const int access = flags & O_ACCMODE;
@@ -105,9 +121,11 @@ static int open_descriptors(struct twostate_file *file, const char *path, int fl
 
     /* O_NONBLOCK: opening a FIFO must not wait for its other end, only to be refused below. */
     file->fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, mode);
-    if (file->fd < 0 || fcntl(file->fd, F_SETFL, 0) < 0 || fstat(file->fd, &st) < 0)
+    if (file->fd < 0)
+        return open_error(path);
+    if (fcntl(file->fd, F_SETFL, 0) < 0 || fstat(file->fd, &st) < 0)
         return -errno;
-    if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+    if (!holds_data(&st))
         return -EINVAL;
     file->block_device = S_ISBLK(st.st_mode);
     file->writable = access != O_RDONLY;

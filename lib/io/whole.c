@@ -13,7 +13,8 @@
 /* Runs in its path's locks. */
 static int truncate_held(struct twostate_file *file, int64_t length)
 {
-    const int result = file->cache->ops->truncate(file->cache, length);
+    /* ftruncate(2) calls a descriptor that is not open for writing -EINVAL. */
+    const int result = file->writable ? file->cache->ops->truncate(file->cache, length) : -EBADF;
 
     if (result == 0)
         file_set_size_(file, length);
@@ -28,8 +29,8 @@ int twostate_truncate(struct twostate_file *file, int64_t length)
     if (result)
         return result;
     file_begin_(file, TWOSTATE_EXCLUSIVE_IO, &hold, false);
-    file_note_write_(file);
     result = truncate_held(file, length);
+    file_note_write_(file);
     twostate_iopair_end(&hold);
     file_leave_(file);
     return result;
