@@ -14,8 +14,7 @@ static uint64_t checksum_of(const void *buffer, const struct block_header *heade
 
     clean.checksum = 0;
     return XXH3_64bits_withSeed((const char *)buffer + sizeof(clean),
-                                header->length - sizeof(clean),
-                                XXH3_64bits(&clean, sizeof(clean)));
+                                header->length - sizeof(clean), XXH3_64bits(&clean, sizeof(clean)));
 }
 
 void block_fill(void *buffer, uint32_t length, uint64_t slot, uint32_t writer, uint64_t sequence)

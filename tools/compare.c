@@ -58,8 +58,9 @@ static int run_lost(struct comparison *c)
     int64_t end = now_ns() + (int64_t)(options->load.seconds * LOST_SHARE * (double)NS_PER_S);
     int error = lost_prepare(options->path);
 
-    tell("lost on disk: direct writes, many in flight, beside buffered writes to other bytes of the "
-         "same blocks");
+    tell(
+        "lost on disk: direct writes, many in flight, beside buffered writes to other bytes of the "
+        "same blocks");
     for (unsigned round = 0; error == 0 && !load_interrupted; round++) {
         if (round > 0 && now_ns() >= end)
             break;

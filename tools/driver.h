@@ -3,9 +3,8 @@
  * Drivers: the same operations on a file under each way of locking.
  *
  *   twostate  the engine
- *   rwlock    system calls under a pthread_rwlock, as one would write it today: direct IO shares it,
- *             everything else takes it alone
- *   none      the system calls
+ *   rwlock    system calls under a pthread_rwlock, as one would write it today: direct IO shares
+ * it, everything else takes it alone none      the system calls
  *
  * Results are bytes or 0, or -errno. Any thread may call anything but open and close.
  */

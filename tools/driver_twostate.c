@@ -51,10 +51,9 @@ static unsigned flags_of(bool direct)
 static void transfer_one(struct driver_file *file, struct request *r)
 {
     int64_t result =
-        r->write ? twostate_pwrite(file_of(file), r->buffer, r->length, r->offset,
-                                   flags_of(r->direct))
-                 : twostate_pread(file_of(file), r->buffer, r->length, r->offset,
-                                  flags_of(r->direct));
+        r->write
+            ? twostate_pwrite(file_of(file), r->buffer, r->length, r->offset, flags_of(r->direct))
+            : twostate_pread(file_of(file), r->buffer, r->length, r->offset, flags_of(r->direct));
 
     request_end(r, result, twostate_waited_ns());
 }

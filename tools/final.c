@@ -21,7 +21,8 @@ struct reader {
     int64_t start, length;
 };
 
-/* The bytes at offset, fewer than asked at the end of file; NULL and -errno if they can't be read. */
+/* The bytes at offset, fewer than asked at the end of file; NULL and -errno if they can't be read.
+ */
 static const char *reader_get(struct reader *reader, int64_t offset, uint32_t *length, int *error)
 {
     if (offset < reader->start || offset + *length > reader->start + reader->length) {

@@ -15,7 +15,8 @@ struct hist {
 void hist_add(struct hist *hist, int64_t ns);
 void hist_merge(struct hist *into, const struct hist *from);
 
-/* The duration, in microseconds, that `share` (0 to 1) of all do not exceed; 0 if there are none. */
+/* The duration, in microseconds, that `share` (0 to 1) of all do not exceed; 0 if there are none.
+ */
 double hist_us(const struct hist *hist, double share);
 
 #endif

@@ -52,8 +52,8 @@ void layout_init(struct layout *layout, const struct layout_options *options)
         layout->longest = length > layout->longest ? length : layout->longest;
     }
     if (layout->has_unaligned) {
-        at = zone_init(&layout->zones[zones - 1], zones - 1, at + UNALIGNED_SHIFT,
-                       UNALIGNED_LENGTH, share);
+        at = zone_init(&layout->zones[zones - 1], zones - 1, at + UNALIGNED_SHIFT, UNALIGNED_LENGTH,
+                       share);
         layout->longest = layout->longest > UNALIGNED_LENGTH ? layout->longest : UNALIGNED_LENGTH;
     }
     layout->longest = (layout->longest + PAGE - 1) / PAGE * PAGE;

@@ -21,7 +21,7 @@
 struct layout_options {
     uint32_t block_sizes[BLOCK_SIZES_MAX];
     unsigned block_size_count;
-    int64_t size;          /* of the file without its tail */
+    int64_t size;           /* of the file without its tail */
     unsigned unaligned_pct; /* of the reads and writes; 0: no unaligned zone */
     unsigned private_slots;
 };

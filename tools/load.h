@@ -29,12 +29,7 @@ struct load_options {
 };
 
 /* What was found wrong. */
-enum finding {
-    FOUND_TORN,
-    FOUND_STALE,
-    FOUND_LOST,
-    FOUND_COUNT
-};
+enum finding { FOUND_TORN, FOUND_STALE, FOUND_LOST, FOUND_COUNT };
 
 struct kind_result {
     uint64_t ops, bytes, errors, found[FOUND_COUNT];

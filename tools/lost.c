@@ -64,8 +64,7 @@ static void hammer_once(struct hammer *hammer, uint64_t *random)
     const struct recipe *recipe = round->recipe;
     int chunk = atomic_load_explicit(&round->in_flight[random_below(random, recipe->depth)],
                                      memory_order_relaxed);
-    unsigned cell =
-        random_below(random, CELLS / recipe->hammers) * recipe->hammers + hammer->index;
+    unsigned cell = random_below(random, CELLS / recipe->hammers) * recipe->hammers + hammer->index;
     char bytes[CELL];
 
     if (chunk < 0) {

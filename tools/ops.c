@@ -240,8 +240,7 @@ static void remap_step(struct worker *worker)
 
     order_read_begin(order, &op);
     int64_t begun = now_ns();
-    int64_t n =
-        load->driver->remap(load->file, slot_offset(zone, slot), back.offset, zone->length);
+    int64_t n = load->driver->remap(load->file, slot_offset(zone, slot), back.offset, zone->length);
     int64_t ended = now_ns();
 
     count_op(worker, ended - begun, load->driver->waited_ns(), n > 0 ? (uint64_t)n : 0);

@@ -4,6 +4,7 @@
 #include "util.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdio.h>
@@ -74,7 +75,8 @@ static const char help[] =
     "  --threads LIST        KIND=THREADS[@RATE],...: how many threads of each kind, and how many\n"
     "                        operations a second they do together (default: as many as possible).\n"
     "                        KIND: buffered_read buffered_write direct_read direct_write append\n"
-    "                        truncate punch remap fsync, or all. \"all=0,direct_read=2\" is only that\n"
+    "                        truncate punch remap fsync, or all. \"all=0,direct_read=2\" is only "
+    "that\n"
     "  --buffered-read N[@RATE], --direct-write N[@RATE], ...   the same for one kind\n"
     "  --block-sizes LIST    of reads and writes, 64 to 1M, at most 8 (4k,64k)\n"
     "  --unaligned PERCENT   of reads and writes that have odd offsets and lengths; on, off (20)\n"
@@ -89,7 +91,8 @@ static const char help[] =
     "                        none: system calls (twostate)\n"
     "  --backend NAME        of the engine's direct requests: auto, uring or threads (auto)\n"
     "  --compare             all three locks in turn: what is lost on disk, what is torn, what is\n"
-    "                        slow; --seconds is for all of it (30), and only --backend, --seed and\n"
+    "                        slow; --seconds is for all of it (30), and only --backend, --seed "
+    "and\n"
     "                        the options below apply\n"
     "\n"
     "Other\n"
@@ -112,13 +115,17 @@ static double parse_number(const char *text, const char *what, double least, dou
     return value;
 }
 
-static uint64_t parse_integer(const char *text, const char *what)
+static uint64_t parse_integer(const char *text, const char *what, uint64_t least, uint64_t most)
 {
     char *end;
+
+    errno = 0;
     unsigned long long value = strtoull(text, &end, 0);
 
-    if (!isdigit((unsigned char)*text) || *end != '\0')
-        die("%s: '%s' is not a whole number", what, text);
+    if (!isdigit((unsigned char)*text) || *end != '\0' || errno != 0 || value < least ||
+        value > most)
+        die("%s: '%s' is not a whole number from %llu to %llu", what, text,
+            (unsigned long long)least, (unsigned long long)most);
     return value;
 }
 
@@ -134,8 +141,7 @@ static int64_t parse_size(const char *text, const char *what, int64_t least, int
     if (unit != NULL)
         value = ldexp(value, 10 * (int)(unit - units + 1));
     if (!(value >= (double)least && value <= (double)most) || floor(value) != value)
-        die("%s: %s is not from %lld to %lld bytes", what, text, (long long)least,
-            (long long)most);
+        die("%s: %s is not from %lld to %lld bytes", what, text, (long long)least, (long long)most);
     return (int64_t)value;
 }
 
@@ -169,7 +175,7 @@ static void set_kind(struct load_options *load, unsigned kind, const char *text)
     size_t length = at ? (size_t)(at - text) : strlen(text);
 
     memcpy(count, text, length < sizeof(count) ? length : sizeof(count) - 1);
-    load->threads[kind] = (unsigned)parse_number(count, kind_names[kind], 0, THREADS_MAX);
+    load->threads[kind] = (unsigned)parse_integer(count, kind_names[kind], 0, THREADS_MAX);
     load->rate[kind] = at ? parse_number(at + 1, kind_names[kind], 1e-3, 1e9) : 0;
 }
 
@@ -180,8 +186,8 @@ static void add_threads(struct load_options *load, const char *item)
     bool all = length == 3 && strncmp(item, "all", 3) == 0, found = false;
 
     for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
-        if (all || (length == strlen(kind_names[kind]) &&
-                    strncmp(item, kind_names[kind], length) == 0)) {
+        if (all ||
+            (length == strlen(kind_names[kind]) && strncmp(item, kind_names[kind], length) == 0)) {
             set_kind(load, kind, equals + 1);
             found = true;
         }
@@ -226,7 +232,7 @@ static unsigned parse_unaligned(const char *text)
         return 20;
     if (strcmp(text, "off") == 0)
         return 0;
-    return (unsigned)parse_number(text, "--unaligned", 0, 100);
+    return (unsigned)parse_integer(text, "--unaligned", 0, 100);
 }
 
 static void set_load_option(struct load_options *load, int option, const char *value)
@@ -249,16 +255,16 @@ static void set_load_option(struct load_options *load, int option, const char *v
         load->seconds = parse_number(value, "--seconds", 0.01, 1e6);
         break;
     case OPTION_OPS:
-        load->ops = (uint64_t)parse_number(value, "--ops", 1, 1e15);
+        load->ops = parse_integer(value, "--ops", 1, UINT64_MAX);
         break;
     case OPTION_SIZE:
         load->layout.size = parse_size(value, "--size", 4096, INT64_C(1) << 40);
         break;
     case OPTION_ASYNC:
-        load->depth = (unsigned)parse_number(value, "--async", 1, DEPTH_MAX);
+        load->depth = (unsigned)parse_integer(value, "--async", 1, DEPTH_MAX);
         break;
     case OPTION_SEED:
-        load->seed = parse_integer(value, "--seed");
+        load->seed = parse_integer(value, "--seed", 0, INT64_MAX);
         break;
     case OPTION_QUIET:
         load->progress = false;

@@ -55,14 +55,13 @@ void report_print(const struct load_result *result)
 
 static json_t *kind_json(const struct kind_result *kind, double seconds)
 {
-    return json_pack("{s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I}", "ops",
-                     (json_int_t)kind->ops, "mb_per_s",
-                     seconds > 0 ? (double)kind->bytes / 1e6 / seconds : 0.0, "p50_us",
-                     hist_us(&kind->latency, 0.5), "p99_us", hist_us(&kind->latency, 0.99),
-                     "p999_us", hist_us(&kind->latency, 0.999), "mode_wait_p999_us",
-                     hist_us(&kind->wait, 0.999), "torn", (json_int_t)kind->found[FOUND_TORN],
-                     "stale", (json_int_t)kind->found[FOUND_STALE], "lost",
-                     (json_int_t)kind->found[FOUND_LOST], "errors", (json_int_t)kind->errors);
+    return json_pack(
+        "{s:I, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I}", "ops", (json_int_t)kind->ops,
+        "mb_per_s", seconds > 0 ? (double)kind->bytes / 1e6 / seconds : 0.0, "p50_us",
+        hist_us(&kind->latency, 0.5), "p99_us", hist_us(&kind->latency, 0.99), "p999_us",
+        hist_us(&kind->latency, 0.999), "mode_wait_p999_us", hist_us(&kind->wait, 0.999), "torn",
+        (json_int_t)kind->found[FOUND_TORN], "stale", (json_int_t)kind->found[FOUND_STALE], "lost",
+        (json_int_t)kind->found[FOUND_LOST], "errors", (json_int_t)kind->errors);
 }
 
 json_t *report_json(const struct load_result *result, const struct load_options *options)

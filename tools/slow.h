@@ -9,11 +9,7 @@
 #include "driver.h"
 #include "hist.h"
 
-enum slow_side {
-    SLOW_BUFFERED,
-    SLOW_DIRECT,
-    SLOW_SIDES
-};
+enum slow_side { SLOW_BUFFERED, SLOW_DIRECT, SLOW_SIDES };
 
 struct slow_result {
     double ops_per_s[SLOW_SIDES]; /* of the last round */

@@ -74,8 +74,7 @@ void tail_scan_record(const struct tail *tail, struct tail_scan *scan, const voi
 {
     struct block_header header;
 
-    if (length != tail->record ||
-        block_check(bytes, length, TAIL_SLOT, &header) != CONTENT_BLOCK ||
+    if (length != tail->record || block_check(bytes, length, TAIL_SLOT, &header) != CONTENT_BLOCK ||
         header.writer >= TAIL_WRITERS) {
         scan->torn++;
         return;

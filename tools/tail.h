@@ -7,8 +7,8 @@
  * truncate ended must be there, and of those between, any number of the last may be there. A scan
  * of the tail, which may go on beside appends but not beside a truncate, checks that.
  *
- * After an append failed, records may be cut short or missing: the tail is in doubt until a truncate
- * that began later has succeeded, and scans find nothing.
+ * After an append failed, records may be cut short or missing: the tail is in doubt until a
+ * truncate that began later has succeeded, and scans find nothing.
  */
 #ifndef TOOL_TAIL_H
 #define TOOL_TAIL_H
@@ -21,10 +21,10 @@
 #define TAIL_SLOT    UINT64_MAX /* the slot that the records' headers name */
 
 struct tail_writer {
-    uint64_t begun, acked;  /* its newest record */
-    int64_t acked_offset;   /* where that is, or -1 */
-    uint64_t gone;          /* up to here acknowledged when the last truncate began */
-    uint64_t optional;      /* up to here begun when it ended */
+    uint64_t begun, acked; /* its newest record */
+    int64_t acked_offset;  /* where that is, or -1 */
+    uint64_t gone;         /* up to here acknowledged when the last truncate began */
+    uint64_t optional;     /* up to here begun when it ended */
 };
 
 struct tail {

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""Runs twostate-io as a user would, and checks exit status, output, JSON, and what is left behind.
+
+run_tool.py TOOL DIRECTORY CASE [ARGUMENT...]
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+KINDS = ["buffered_read", "buffered_write", "direct_read", "direct_write", "append", "truncate",
+         "punch", "remap", "fsync"]
+FIELDS = ["ops", "mb_per_s", "p50_us", "p99_us", "p999_us", "mode_wait_p999_us", "torn", "stale",
+          "lost"]
+LOCKS = ["twostate", "rwlock", "none"]
+SECONDS = "2"
+SKIP = 77
+
+tool = sys.argv[1]
+
+
+class Skip(Exception):
+    pass
+
+
+def check(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def run(*arguments, status=0):
+    done = subprocess.run([tool, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True)
+    print("$ twostate-io", *arguments)
+    print(done.stdout + done.stderr, flush=True)
+    check(done.returncode == status, f"exit status {done.returncode}, not {status}")
+    return done
+
+
+def run_json(directory, *arguments, status=0):
+    path = os.path.join(directory, "out.json")
+    done = run("run", os.path.join(directory, "data"), *arguments, "--json", path, status=status)
+    with open(path, encoding="utf-8") as file:
+        runs = json.load(file)["runs"]
+    for entry in runs:
+        check_entry(entry)
+    return runs, done
+
+
+def check_entry(entry):
+    check(entry["lock"] in LOCKS, "lock")
+    check(entry["cache"] == "kernel", "cache")
+    check(isinstance(entry["fsync_eio"], int), "fsync_eio")
+    check(sorted(entry["kinds"]) == sorted(KINDS), "kinds")
+    for name, kind in entry["kinds"].items():
+        for field in FIELDS:
+            check(isinstance(kind[field], (int, float)) and kind[field] >= 0, f"{name}.{field}")
+
+
+def total(entry, field):
+    return sum(kind[field] for kind in entry["kinds"].values())
+
+
+def check_clean(entry):
+    for field in ("torn", "stale", "lost", "errors"):
+        check(total(entry, field) == 0, f"{field} under {entry['lock']}")
+    check(entry["fsync_eio"] == 0, "fsync_eio")
+
+
+def mixed(directory, *arguments):
+    """All kinds at once, all of them get on, and nothing is found."""
+    runs, done = run_json(directory, "--seconds", SECONDS, "--size", "4M", *arguments)
+    check(len(runs) == 1, "one run")
+    check_clean(runs[0])
+    for name in KINDS:
+        check(runs[0]["kinds"][name]["ops"] > 0, f"{name} did nothing")
+        check(name in done.stdout, f"{name} is not in the table")
+    check("clean" in done.stdout, "verdict")
+    check("\r" not in done.stderr, "progress without a terminal")
+    check(os.listdir(directory) == ["out.json"], "the file is left behind")
+
+
+def none(directory):
+    """Without a lock torn reads are found, and are no failure. On ext4 they are certain."""
+    for attempt in range(6):
+        runs, done = run_json(directory, "--lock", "none", "--seconds", "3", "--size", "512k",
+                              "--block-sizes", "64k", "--unaligned", "off", "--threads",
+                              "all=0,buffered_read=2,buffered_write=1,direct_write=1")
+        check(total(runs[0], "errors") == 0, "errors")
+        if total(runs[0], "torn") > 0:
+            check("expected" in done.stdout, "verdict")
+            return
+    kind = subprocess.run(["stat", "-f", "-c", "%T", directory], stdout=subprocess.PIPE,
+                          text=True, check=True).stdout.strip()
+    if kind != "ext2/ext3":
+        raise Skip(f"no torn reads without a lock on {kind}")
+    raise AssertionError("no torn reads without a lock on ext4")
+
+
+def options(directory):
+    """Mistakes are told, and exit with 2; nothing is made."""
+    data = os.path.join(directory, "data")
+    mistakes = [
+        [], ["run"], ["walk", data], ["run", data, "more"], ["run", data, "--nonsense"],
+        ["run", data, "--size"], ["run", data, "--size", "4x"], ["run", data, "--size", "1"],
+        ["run", data, "--size", "-4k"], ["run", data, "--size", "4kk"],
+        ["run", data, "--block-sizes", "4k,"], ["run", data, "--block-sizes", "2M"],
+        ["run", data, "--block-sizes", "63"], ["run", data, "--block-sizes", "4k" + ",4k" * 8],
+        ["run", data, "--seconds", "0"], ["run", data, "--seconds", "ten"],
+        ["run", data, "--seconds", "nan"], ["run", data, "--ops", "0"],
+        ["run", data, "--seed", "-1"], ["run", data, "--lock", "mutex"],
+        ["run", data, "--backend", "aio"], ["run", data, "--unaligned", "101"],
+        ["run", data, "--async", "0"], ["run", data, "--async", "257"],
+        ["run", data, "--threads", "reads=1"], ["run", data, "--threads", "fsync"],
+        ["run", data, "--threads", "all=0"], ["run", data, "--threads", "fsync=65"],
+        ["run", data, "--punch", "1@0"], ["run", data, "--punch", "1@"],
+        ["run", data, "--append", "1.5"],
+    ]
+    for arguments in mistakes:
+        done = run(*arguments, status=2)
+        check(done.stderr != "" and done.stdout == "", "a message on stderr")
+    check(os.listdir(directory) == [], "a file was made")
+    check("--compare" in run("--help").stdout, "help")
+    run("--version")
+    run("run", os.path.join(directory, "no", "data"), status=2)
+    run("run", directory, status=2)
+    run("run", "/dev/null", status=2)
+    runs, _ = run_json(directory, "--ops", "500", "--seed", "77", "--size", "1M", "--block-sizes",
+                       "512,4k,1M", "--buffered-write", "3", "--truncate", "2@50", "--unaligned",
+                       "50")
+    check(runs[0]["seed"] == 77, "seed")
+    check(450 <= total(runs[0], "ops") <= 500, "ops")
+    check_clean(runs[0])
+
+
+def files(directory):
+    """Data that is not from here is kept; what is from here may be used again; signals are heeded."""
+    data = os.path.join(directory, "data")
+    with open(data, "wb") as file:
+        file.write(b"precious")
+    run("run", data, "--ops", "10", status=2)
+    with open(data, "rb") as file:
+        check(file.read() == b"precious", "the data is gone")
+    run("run", data, "--ops", "10", "--overwrite", "--size", "1M")
+    check(os.path.getsize(data) >= 1 << 20, "an existing file is kept")
+    run("run", data, "--ops", "10", "--size", "1M")
+    os.unlink(data)
+    run("run", data, "--ops", "10", "--size", "1M", "--keep")
+    check(os.path.exists(data), "--keep")
+    done = run("run", data, "--ops", "10", "--size", "1M", "--json", "-")
+    check('"runs"' in done.stdout, "JSON on stdout")
+    run("run", data, "--ops", "10", "--json", os.path.join(directory, "no", "json"), status=2)
+
+    process = subprocess.Popen([tool, "run", data, "--seconds", "1000", "--size", "1M"],
+                               stdout=subprocess.PIPE, text=True)
+    check("seed" in process.stdout.readline(), "first line")
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate()[0]
+    check(process.returncode == 0 and "clean" in rest, "interrupted")
+
+
+def compare(directory):
+    """All three locks side by side; the engine is clean."""
+    runs, done = run_json(directory, "--compare", "--seconds", "6")
+    check([entry["lock"] for entry in runs] == LOCKS, "locks")
+    check_clean(runs[0])
+    for entry in runs:
+        check(entry["lost_on_disk"]["direct_writes"] > 0, "lost_on_disk")
+        check(entry["slow"]["buffered_ops_per_s"] > 0, "slow")
+        check(entry["slow"]["direct_ops_per_s"] > 0, "slow")
+    check("twostate: clean" in done.stdout, "verdict")
+
+
+def output(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def loop(directory, kind):
+    """The mixed load on a file system of its own, over a loop device."""
+    if os.geteuid() != 0 or not shutil.which("mkfs." + kind) or not shutil.which("losetup"):
+        raise Skip(f"needs root, losetup and mkfs.{kind}")
+    image = os.path.join(directory, "image")
+    mount = os.path.join(directory, "mount")
+    os.mkdir(mount)
+    with open(image, "wb") as file:
+        file.truncate(512 << 20)
+    output("mkfs." + kind, "-q", image)
+    try:
+        device = output("losetup", "--find", "--show", image)
+    except subprocess.CalledProcessError as error:
+        raise Skip("no loop device") from error
+    mounted = False
+    try:
+        if subprocess.run(["mount", "-t", kind, device, mount]).returncode != 0:
+            raise Skip(f"cannot mount {kind}")
+        mounted = True
+        for backend in ("uring", "threads"):
+            os.mkdir(os.path.join(mount, backend))
+            mixed(os.path.join(mount, backend), "--backend", backend)
+    finally:
+        if mounted:
+            subprocess.run(["umount", mount], check=True)
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+def terminated(number, frame):
+    raise SystemExit(f"signal {number}")
+
+
+def main():
+    cases = {case.__name__: case for case in (mixed, none, options, files, compare, loop)}
+    signal.signal(signal.SIGTERM, terminated)
+    with tempfile.TemporaryDirectory(prefix="tool-", dir=sys.argv[2]) as directory:
+        try:
+            cases[sys.argv[3]](directory, *sys.argv[4:])
+        except Skip as skip:
+            print("SKIPPED:", skip)
+            return SKIP
+        except AssertionError as error:
+            print("FAILED:", error)
+            return 1
+    return 0
+
+
+sys.exit(main())
