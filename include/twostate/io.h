@@ -9,18 +9,18 @@
  *
  * What is promised, for IO through one struct twostate_file:
  *
- *   - A read or write of up to TWOSTATE_IO_ATOMIC_MAX bytes is atomic against every other, in any mix
- *     of buffered and direct, aligned or not, appends included: a read sees all of a write or
+ *   - A read or write of up to TWOSTATE_IO_ATOMIC_MAX bytes is atomic against every other, in any
+ *     mix of buffered and direct, aligned or not, appends included: a read sees all of a write or
  *     nothing of it. Larger ones are done in pieces of that size, in ascending order, each atomic.
  *     Not atomic: two direct requests that overlap, against each other; the kernel orders those by
  *     block at best. Not covered: stores through mmap, and IO that does not go through the file.
  *   - A read that starts after a write has completed sees it, or something newer.
- *   - A write that was acknowledged is not lost to the other mode. It is durable if it was made with
- *     TWOSTATE_IO_DSYNC, or once a later twostate_fsync or twostate_fdatasync returned 0.
+ *   - A write that was acknowledged is not lost to the other mode. It is durable if it was made
+ *     with TWOSTATE_IO_DSYNC, or once a later twostate_fsync or twostate_fdatasync returned 0.
  *   - Data that could not be written back is reported: see twostate_fsync.
  *
- * Results: functions that transfer return a count of bytes, others 0; all return -errno on an error.
- * errno itself is never set. Offsets and lengths are 64 bits, in bytes.
+ * Results: functions that transfer return a count of bytes, others 0; all return -errno on an
+ * error. errno itself is never set. Offsets and lengths are 64 bits, in bytes.
  *
  * Errors that every function may return:
  *   -EINVAL      a null argument, a negative offset, a negative iovcnt
@@ -90,17 +90,18 @@ struct twostate_engine_options {
 
 /* How a request is to be done. Flags are read once, when the call is made. */
 enum twostate_io_flags {
-    TWOSTATE_IO_DIRECT = 1,    /* past the cache; any alignment, but aligned is fast (twostate_stat) */
-    TWOSTATE_IO_DSYNC = 2,     /* a write is durable before it is acknowledged */
-    TWOSTATE_IO_NOWAIT = 4,    /* -EAGAIN, without side effects, rather than wait for a lock or IO */
-    TWOSTATE_IO_APPEND = 8,    /* a write goes to the end of file; its offset is ignored */
+    TWOSTATE_IO_DIRECT = 1, /* past the cache; any alignment, but aligned is fast (twostate_stat) */
+    TWOSTATE_IO_DSYNC = 2,  /* a write is durable before it is acknowledged */
+    TWOSTATE_IO_NOWAIT = 4, /* -EAGAIN, without side effects, rather than wait for a lock or IO */
+    TWOSTATE_IO_APPEND = 8, /* a write goes to the end of file; its offset is ignored */
     TWOSTATE_IO_DONTCACHE = 16 /* buffered, but leaves nothing in the cache behind */
 };
 
 /*
  * Makes an engine. options may be NULL: the defaults.
- * -EINVAL if an option is out of range; -ENOSYS, -EPERM or what else io_uring answers, if it was asked
- * for and is not to be had; -ENOMEM, -EAGAIN if threads can't be made. *engine is set on success only.
+ * -EINVAL if an option is out of range; -ENOSYS, -EPERM or what else io_uring answers, if it was
+ * asked for and is not to be had; -ENOMEM, -EAGAIN if threads can't be made. *engine is set on
+ * success only.
  */
 TWOSTATE_API int twostate_engine_create(const struct twostate_engine_options *options,
                                         struct twostate_engine **engine);
@@ -112,9 +113,9 @@ TWOSTATE_API int twostate_engine_destroy(struct twostate_engine *engine);
 TWOSTATE_API int twostate_engine_backend(const struct twostate_engine *engine);
 
 /*
- * Opens a file for buffered and direct IO. flags are those of open(2): one of O_RDONLY, O_WRONLY and
- * O_RDWR, with O_CREAT, O_EXCL, O_TRUNC and O_NOFOLLOW as needed; others (O_APPEND, O_DIRECT, O_SYNC,
- * ...) are given to each request and are -EOPNOTSUPP here. Only regular files and block devices,
+ * Opens a file for buffered and direct IO. flags are those of open(2): one of O_RDONLY, O_WRONLY
+ * and O_RDWR, with O_CREAT, O_EXCL, O_TRUNC and O_NOFOLLOW as needed. Others are -EOPNOTSUPP: what
+ * O_APPEND, O_DIRECT and O_DSYNC say is said for each request. Only regular files and block devices,
  * else -EINVAL. Where the file system has no O_DIRECT, direct requests are buffered and uncached.
  * IO on a file that was opened twice is not ordered between the two.
  */
@@ -133,9 +134,11 @@ TWOSTATE_API int twostate_file_close(struct twostate_file *file);
  * fewer than asked at the end of file (0 at or past it) or, if the file system ran out of space or
  * failed midway, those before that. iovcnt 0 and zero lengths transfer 0 bytes. More than IOV_MAX
  * pieces, or lengths beyond SSIZE_MAX: -EINVAL. A write past the end of file leaves zeroes between.
+ * With TWOSTATE_IO_NOWAIT, a direct write that would make the file larger is -EAGAIN always, and so
+ * is buffered IO on a file system that can't tell whether it would wait.
  */
-TWOSTATE_API ssize_t twostate_preadv(struct twostate_file *file, const struct iovec *iov, int iovcnt,
-                                     int64_t offset, unsigned flags);
+TWOSTATE_API ssize_t twostate_preadv(struct twostate_file *file, const struct iovec *iov,
+                                     int iovcnt, int64_t offset, unsigned flags);
 TWOSTATE_API ssize_t twostate_pwritev(struct twostate_file *file, const struct iovec *iov,
                                       int iovcnt, int64_t offset, unsigned flags);
 
@@ -146,13 +149,14 @@ TWOSTATE_API ssize_t twostate_pwrite(struct twostate_file *file, const void *buf
                                      int64_t offset, unsigned flags);
 
 /* Appends, and tells in *offset (which may be NULL) where. Concurrent appends never overlap. */
-TWOSTATE_API ssize_t twostate_append(struct twostate_file *file, const struct iovec *iov, int iovcnt,
-                                     unsigned flags, int64_t *offset);
+TWOSTATE_API ssize_t twostate_append(struct twostate_file *file, const struct iovec *iov,
+                                     int iovcnt, unsigned flags, int64_t *offset);
 
 /*
  * Called once for each asynchronous request that was accepted, with what the synchronous call would
- * have returned, in a thread of the engine, with no lock held; it may be called before the accepting
- * call has returned. It may start other asynchronous requests; calls that wait return -EDEADLK here.
+ * have returned, in a thread of the engine, with no lock held; it may be called before the
+ * accepting call has returned. It may start other asynchronous requests; calls that wait return
+ * -EDEADLK here.
  */
 typedef void twostate_done(void *arg, ssize_t result);
 
@@ -160,8 +164,9 @@ typedef void twostate_done(void *arg, ssize_t result);
  * The same without waiting: 0 if the request was accepted, and done will be called; else an error,
  * and it won't be. The iov array is copied; the memory it names must stay, and a write's must not
  * change, until done is called. Requests in flight have no order among each other.
- * They never wait for a lock in the caller's thread; at most a moment for a place in the queue.
- * With TWOSTATE_IO_NOWAIT, a request that would have to wait for a lock is not accepted: -EAGAIN.
+ * The call itself never waits for a lock or a place in a queue: requests beyond queue_depth stay in
+ * a list. With TWOSTATE_IO_NOWAIT a request that would have to wait for a lock is not accepted:
+ * -EAGAIN.
  */
 TWOSTATE_API int twostate_preadv_async(struct twostate_file *file, const struct iovec *iov,
                                        int iovcnt, int64_t offset, unsigned flags,
@@ -185,17 +190,17 @@ TWOSTATE_API int twostate_fsync_async(struct twostate_file *file, twostate_done 
 TWOSTATE_API int twostate_truncate(struct twostate_file *file, int64_t length);
 
 /*
- * Allocates, punches, zeroes, collapses, inserts or unshares a range, once no IO is in flight. mode is
- * that of fallocate(2), and what the file system has of it. length 0: -EINVAL.
+ * Allocates, punches, zeroes, collapses, inserts or unshares a range, once no IO is in flight. mode
+ * is that of fallocate(2), and what the file system has of it. length 0: -EINVAL.
  */
 TWOSTATE_API int twostate_fallocate(struct twostate_file *file, int mode, int64_t offset,
                                     int64_t length);
 
 /*
- * Makes a range of destination hold what a range of source holds, as one step between all other IO on
- * the destination: by sharing blocks where the file system can, else by copying. Buffered reads of
- * source go on meanwhile. Returns the length; or fewer if source ends before, or if a copy ran out of
- * space. One file may be both; if its ranges overlap: -EINVAL.
+ * Makes a range of destination hold what a range of source holds, as one step between all other IO
+ * on the destination: by sharing blocks where the file system can, else by copying. Buffered reads
+ * of source go on meanwhile. Returns the length; or fewer if source ends before, or if a copy ran
+ * out of space. One file may be both; if its ranges overlap: -EINVAL.
  */
 TWOSTATE_API int64_t twostate_remap(struct twostate_file *source, int64_t source_offset,
                                     struct twostate_file *destination, int64_t destination_offset,
@@ -205,9 +210,9 @@ TWOSTATE_API int64_t twostate_remap(struct twostate_file *source, int64_t source
 TWOSTATE_API int64_t twostate_seek(struct twostate_file *file, int64_t offset, int whence);
 
 struct twostate_stat {
-    int64_t size;          /* bytes */
-    int64_t allocated;     /* bytes */
-    uint32_t block;        /* the file system's preferred block, bytes */
+    int64_t size;           /* bytes */
+    int64_t allocated;      /* bytes */
+    uint32_t block;         /* the file system's preferred block, bytes */
     uint32_t direct_memory; /* alignments at which direct IO takes the fast path, bytes; */
     uint32_t direct_offset; /* 0: the file system has no direct IO */
 };
@@ -216,8 +221,8 @@ struct twostate_stat {
 TWOSTATE_API int twostate_stat(struct twostate_file *file, struct twostate_stat *stat);
 
 /*
- * How long this thread's last read, write or other call waited for the file's locks, in nanoseconds;
- * in a callback, how long the request did. 0 if it found them free.
+ * How long this thread's last read, write or other call waited for the file's locks, in
+ * nanoseconds; in a callback, how long the request did. 0 if it found them free.
  */
 TWOSTATE_API int64_t twostate_waited_ns(void);
 

@@ -121,8 +121,9 @@ static int64_t write_to_cache(struct transfer *t)
 static int lock_size(struct transfer *t)
 {
     if (has(t, TWOSTATE_IO_NOWAIT))
-        return -pthread_mutex_trylock(&t->file->size_lock) ? -EAGAIN : 0;
-    return -pthread_mutex_lock(&t->file->size_lock);
+        return pthread_mutex_trylock(&t->file->size_lock) ? -EAGAIN : 0;
+    pthread_mutex_lock(&t->file->size_lock);
+    return 0;
 }
 
 /*
