@@ -13,7 +13,7 @@ static uint32_t wakes;
 static uint32_t slow_calls;
 static uint32_t interrupting;
 
-/* NOLINTBEGIN(bugprone-reserved-identifier): the linker's --wrap makes these names. */
+/* The linker's --wrap makes these names. */
 int __real_sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
                            const struct timespec *deadline);
 int __wrap_sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
@@ -58,7 +58,6 @@ void __wrap_twostate_lock_release_slow_(struct twostate_lock *lock, enum twostat
     add(&slow_calls, 1);
     __real_twostate_lock_release_slow_(lock, state);
 }
-/* NOLINTEND(bugprone-reserved-identifier) */
 
 uint32_t spy_waits(void)
 {

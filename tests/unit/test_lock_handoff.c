@@ -87,7 +87,7 @@ static void run_places(void)
     assert_true(places.lock.word_ == 0);
 }
 
-static void test_states_exclude_under_load(void **state) /* G1, G11 */
+static void test_states_exclude_under_load(void **state) /* G1, G11, pitfall L13 */
 {
     (void)state;
     run_places();
