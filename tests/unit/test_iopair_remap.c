@@ -282,14 +282,45 @@ static void test_remaps_crosswise_do_not_deadlock(void **state) /* pitfall L04 *
     assert_free(&files.pairs[1]);
 }
 
+/* One remap's end does not take away the flag of the next, which may begin at once. */
+static void remap_in_a_row(void *argument)
+{
+    struct twostate_iopair *pair = argument;
+
+    for (int round = 0; round < 5000; round++) {
+        struct twostate_hold hold;
+
+        twostate_iopair_begin(pair, TWOSTATE_REMAP, &hold);
+        CHECK(twostate_iopair_query(pair).remapping);
+        if (round % 64 == 0)
+            sched_yield();
+        CHECK(twostate_iopair_query(pair).remapping);
+        twostate_iopair_end(&hold);
+    }
+}
+
+static void test_remaps_in_a_row(void **state) /* pitfall L10 */
+{
+    struct twostate_iopair pair = TWOSTATE_IOPAIR_INIT;
+    struct task tasks[3];
+
+    (void)state;
+    for (int n = 0; n < 3; n++)
+        task_start(&tasks[n], remap_in_a_row, &pair);
+    for (int n = 0; n < 3; n++)
+        task_join(&tasks[n]);
+    assert_free(&pair);
+}
+
 /* A completion's last touch of the pair is its release: whoever drained may free the pair. */
 struct partner {
     struct task task;
     struct twostate_hold *given;
+    void (*give_back)(struct twostate_hold *hold);
     uint32_t stop;
 };
 
-static void complete_given(void *argument)
+static void give_back_given(void *argument)
 {
     struct partner *partner = argument;
 
@@ -297,7 +328,7 @@ static void complete_given(void *argument)
         struct twostate_hold *given = __atomic_exchange_n(&partner->given, NULL, __ATOMIC_ACQ_REL);
 
         if (given)
-            twostate_iopair_complete(given);
+            partner->give_back(given);
         else
             sched_yield();
     }
@@ -305,10 +336,10 @@ static void complete_given(void *argument)
 
 static void test_free_as_soon_as_drained(void **state) /* G6, G7, G8, pitfall L16 */
 {
-    struct partner partner = {.stop = 0};
+    struct partner partner = {.give_back = twostate_iopair_complete};
 
     (void)state;
-    task_start(&partner.task, complete_given, &partner);
+    task_start(&partner.task, give_back_given, &partner);
     for (unsigned round = 0; round < 5000; round++) {
         struct twostate_iopair *pair = calloc(1, sizeof(*pair));
         struct twostate_hold hold;
@@ -327,6 +358,28 @@ static void test_free_as_soon_as_drained(void **state) /* G6, G7, G8, pitfall L1
     task_join(&partner.task);
 }
 
+static void test_free_as_soon_as_a_remap_ended(void **state) /* G6, G7, pitfall L16 */
+{
+    struct partner partner = {.give_back = twostate_iopair_end};
+
+    (void)state;
+    task_start(&partner.task, give_back_given, &partner);
+    for (unsigned round = 0; round < 5000; round++) {
+        struct twostate_iopair *pair = calloc(1, sizeof(*pair));
+        struct twostate_hold remap;
+        struct twostate_hold hold;
+
+        assert_non_null(pair);
+        twostate_iopair_begin(pair, TWOSTATE_REMAP, &remap);
+        __atomic_store_n(&partner.given, &remap, __ATOMIC_RELEASE);
+        twostate_iopair_begin(pair, round % 2 ? TWOSTATE_EXCLUSIVE_IO : TWOSTATE_UNALIGNED, &hold);
+        twostate_iopair_end(&hold);
+        free(pair);
+    }
+    store(&partner.stop, 1);
+    task_join(&partner.task);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,7 +390,9 @@ int main(void)
         cmocka_unit_test(test_failed_remap_of_two_leaves_no_trace),
         cmocka_unit_test(test_remap_of_two_beside_io_in_flight),
         cmocka_unit_test(test_remaps_crosswise_do_not_deadlock),
+        cmocka_unit_test(test_remaps_in_a_row),
         cmocka_unit_test(test_free_as_soon_as_drained),
+        cmocka_unit_test(test_free_as_soon_as_a_remap_ended),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
