@@ -27,6 +27,7 @@ void twostate_iolock_acquire_slow_(struct twostate_iolock *lock, enum twostate_i
 {
     const struct want want = acquiring(lock, mode);
 
+    sys_pause_(WAIT_BACK_OFF_PAUSES_);
     if (wait_until_(&lock->lock_, &want, NULL) != 0)
         wait_misuse_(&lock->lock_, sys_load_(&lock->lock_.word_), true,
                      "acquire past the limit of holders");

@@ -43,6 +43,7 @@ void twostate_lock_acquire_slow_(struct twostate_lock *lock, enum twostate_state
 {
     const struct want want = acquiring(lock, state);
 
+    sys_pause_(WAIT_BACK_OFF_PAUSES_);
     if (wait_until_(lock, &want, NULL) != 0)
         wait_misuse_(lock, sys_load_(&lock->word_), false, "acquire past the limit of holders");
 }

@@ -38,6 +38,20 @@ static inline uint32_t sys_flag_exchange_(uint32_t *flag, uint32_t value)
     return __atomic_exchange_n(flag, value, __ATOMIC_ACQ_REL);
 }
 
+/* Lets `times` moments pass without touching memory, in which others have their cache lines. */
+static inline void sys_pause_(unsigned times)
+{
+    for (unsigned i = 0; i < times; i++) {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+        __asm__ volatile("yield");
+#else
+        __asm__ volatile("");
+#endif
+    }
+}
+
 /*
  * Sleeps while the upper half of *word is `upper`, until a wake for one of `groups` or the absolute
  * CLOCK_MONOTONIC deadline (NULL: none). Returns -ETIMEDOUT when the deadline passed; anything

@@ -14,6 +14,12 @@ struct want {
     const char *call; /* for the message, if it is misuse */
 };
 
+/*
+ * How long an acquire leaves the word alone when its fast path failed: two threads that let each
+ * other finish some pairs are faster than two that pull the cache line to and fro. 2 us.
+ */
+#define WAIT_BACK_OFF_PAUSES_ 128
+
 /* NULL, or a time that futex accepts. */
 bool wait_deadline_valid_(const struct timespec *deadline);
 
