@@ -13,13 +13,13 @@
  *                     path, because the one that leaves it alone must wake it.
  *   29-31  reserved   one bit a group: a waiter of the group is past its patience while another
  *                     group has the turn. Promises the group a turn; forbids nothing yet.
- *   32-41  waiting A  registered waiters of A, asleep or not. Illegal to enter or to give up
- * without 42-51  waiting B  counting oneself out in the same step; when full, waiters go
- * unregistered. 52-56  draining   registered drains. 57-60  sleep      one bit a group, and one for
- * the switching holder. Illegal to sleep unless it is set; legal to be set while nobody sleeps.
- * Whoever clears it must wake the group (in the exclusive group: one of it, who answers for the
- * others). 61-62  turn       0, or 1 + the group to which the lock is handed: no other group may
- * enter.
+ *   32-41  waiting A  registered waiters of A, asleep or not. Illegal to enter or to give up without
+ *   42-51  waiting B  counting oneself out in the same step; when full, waiters go unregistered.
+ *   52-56  draining   registered drains.
+ *   57-60  sleep      one bit a group, and one for the switching holder. Illegal to sleep unless it
+ *                     is set; legal to be set while nobody sleeps. Whoever clears it must wake the
+ *                     group (in the exclusive group: one of it, who answers for the others).
+ *   61-62  turn       0, or 1 + the group to which the lock is handed: no other group may enter.
  *
  * Why nobody sleeps through a wake: sleepers wait, in the kernel, for the upper half to change. A
  * waiter only goes to sleep on a word whose sleep bit is set, and the bit is cleared only by a step
@@ -33,11 +33,12 @@
  *
  *   acquire     (0 or s:n, 0 or s, *)   -> (s:n+1, same, same)
  *   release     (s:n+1,    *,      *)   -> (s:n,   same, same)
- *   unlock      (s:1,      0,      o*)  -> (0,     0,    o woken: the other state, else s; and
- * drains) unlock      (s:1,      t,      t*)  -> (0,     t,    t woken) claim       (o:n,      0,
- * *)   -> (o:n,   s,    +s)       patience of an s waiter is over claim       (*,        t,      *)
- * -> (*,     t,    +s), s reserved last one in (s:n,      s,      *)   -> (s:n+1, next reserved or
- * 0, *) give up     (*,        *,      *)   -> same without oneself; wakes whom that lets in
+ *   unlock      (s:1,      0,      o*)  -> (0,     0,    o woken: the other state, else s; drains)
+ *   unlock      (s:1,      t,      t*)  -> (0,     t,    t woken)
+ *   claim       (o:n,      0,      *)   -> (o:n,   s,    +s)      patience of an s waiter is over
+ *   claim       (*,        t,      *)   -> (*,     t,    +s), s reserved
+ *   last one in (s:n,      s,      *)   -> (s:n+1, next reserved or 0, *)
+ *   give up     (*,        *,      *)   -> same without oneself; wakes whom that lets in
  */
 #ifndef TS_WORD_H
 #define TS_WORD_H

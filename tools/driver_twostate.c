@@ -157,7 +157,7 @@ static int engine_fsync(struct driver_file *file)
 
 static int64_t engine_size(struct driver_file *file)
 {
-    struct twostate_stat stat;
+    struct twostate_file_stat stat;
     int error = twostate_stat(file_of(file), &stat);
 
     return error ? error : stat.size;

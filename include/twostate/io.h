@@ -72,7 +72,7 @@ struct twostate_engine;
 struct twostate_file;
 
 /* Reads and writes up to this size are atomic. */
-#define TWOSTATE_IO_ATOMIC_MAX (1024 * 1024)
+#define TWOSTATE_IO_ATOMIC_MAX 1048576 /* 1 MiB */
 
 /* Who carries out the direct requests of asynchronous calls. */
 enum twostate_backend {
@@ -209,7 +209,7 @@ TWOSTATE_API int64_t twostate_remap(struct twostate_file *source, int64_t source
 /* The next data or hole at or after offset; whence is SEEK_DATA or SEEK_HOLE. -ENXIO: none. */
 TWOSTATE_API int64_t twostate_seek(struct twostate_file *file, int64_t offset, int whence);
 
-struct twostate_stat {
+struct twostate_file_stat {
     int64_t size;           /* bytes */
     int64_t allocated;      /* bytes */
     uint32_t block;         /* the file system's preferred block, bytes */
@@ -218,7 +218,7 @@ struct twostate_stat {
 };
 
 /* Sizes and alignments of a file. The size is at least that of every write that has completed. */
-TWOSTATE_API int twostate_stat(struct twostate_file *file, struct twostate_stat *stat);
+TWOSTATE_API int twostate_stat(struct twostate_file *file, struct twostate_file_stat *stat);
 
 /*
  * How long this thread's last read, write or other call waited for the file's locks, in

@@ -13,7 +13,7 @@
  *   DIRECT_EXTEND   exclusive; then demoted to shared    BUFFERED, to zero from EOF; then DIRECT
  *   UNALIGNED       exclusive                            BUFFERED
  *   REMAP           exclusive, IREMAPPING, then shared   BUFFERED
- *   EXCLUSIVE       exclusive                            drained, then BUFFERED, alone
+ *   EXCLUSIVE_IO    exclusive                            drained, then BUFFERED, alone
  *
  * What waits for what ("-": they run together; "cache": together, made atomic by the cache's own
  * locks; X: one waits for the other):

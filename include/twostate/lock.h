@@ -15,16 +15,17 @@
  *   G5  Release never blocks, and makes a system call only to wake somebody.
  *   G6  Any thread may release what another acquired (completion side).
  *   G7  Release's last touch of the lock is its atomic read-modify-write: whoever then sees the
- * lock unlocked, by acquire, drain or query, may free it at once, if nobody else still uses it. G8
- * Drain returns only after it saw the lock unlocked, within the bound of G3. New holders may come
- * in as soon as it returns: keep them out with a submission barrier (see iolock.h). G9  A try or
- * timed call that fails leaves no trace: the lock is as if it had never been made. G10 Switch by
- * the only holder is atomic: no other holder comes between, and those who wait for the new state
- * may come in with it. G11 A release happens before the next acquire of the other state, and before
- * a drain's return. G12 Misuse that a release or a switch can see (wrong state, nothing held) stops
- * the program with the lock's address, its state and the call, in every build. G13 Try never fails
- * spuriously: it fails only while the other state is held, or while the lock is being handed to
- * waiters of the other state or to a drain.
+ *       lock unlocked, by acquire, drain or query, may free it at once, if nobody else uses it.
+ *   G8  Drain returns only after it saw the lock unlocked, within the bound of G3. New holders may
+ *       come in as soon as it returns: keep them out with a submission barrier (see iolock.h).
+ *   G9  A try or timed call that fails leaves no trace: the lock is as if it had never been made.
+ *   G10 Switch by the only holder is atomic: no other holder comes between, and those who wait for
+ *       the new state may come in with it.
+ *   G11 A release happens before the next acquire of the other state, and before a drain's return.
+ *   G12 Misuse that a release or a switch can see (wrong state, nothing held) stops the program
+ *       with the lock's address, its state and the call, in every build.
+ *   G13 Try never fails spuriously: it fails only while the other state is held, or while the lock
+ *       is being handed to waiters of the other state or to a drain, or at the limit of G2.
  *
  * Memory: 8 bytes, aligned to 8. Zeroed memory is an unlocked lock; there is nothing to destroy.
  * Threads: every function may be called from any thread, none from a signal handler.

@@ -213,7 +213,7 @@ int twostate_file_close(struct twostate_file *file)
     return result;
 }
 
-int twostate_stat(struct twostate_file *file, struct twostate_stat *stat)
+int twostate_stat(struct twostate_file *file, struct twostate_file_stat *stat)
 {
     struct stat st;
     int64_t size = 0;
@@ -225,7 +225,7 @@ int twostate_stat(struct twostate_file *file, struct twostate_stat *stat)
     if (size < 0 || fstat(file->fd, &st) < 0) {
         result = size < 0 ? (int)size : -errno;
     } else {
-        *stat = (struct twostate_stat){
+        *stat = (struct twostate_file_stat){
             .size = size,
             .allocated = (int64_t)st.st_blocks * 512,
             .block = (uint32_t)st.st_blksize,
