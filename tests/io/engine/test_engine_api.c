@@ -219,7 +219,7 @@ static void nothing_to_transfer(void **state)
 
 static void whole_file_arguments(void **state)
 {
-    struct twostate_stat stat;
+    struct twostate_file_stat stat;
     struct fixture *f = *state;
 
     assert_int_equal(twostate_truncate(NULL, 0), -EINVAL);
@@ -312,7 +312,7 @@ static void wrong_access(void **state)
 /* Every function of a file that is being closed. */
 static void being_closed(void **state)
 {
-    struct twostate_stat stat;
+    struct twostate_file_stat stat;
     struct fixture *f = *state;
     struct twostate_file *file = f->file;
     struct scratch scratch;

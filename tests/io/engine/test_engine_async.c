@@ -116,7 +116,7 @@ static void call_waiting(void *arg, ssize_t result)
 {
     struct inside *inside = arg;
     struct twostate_file *file = inside->f->file;
-    struct twostate_stat stat;
+    struct twostate_file_stat stat;
     char byte = 1;
 
     CHECK(result == 1 || result == BLOCK);

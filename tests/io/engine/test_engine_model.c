@@ -313,7 +313,7 @@ static void do_seek(struct world *w)
 
 static void do_sync(struct world *w)
 {
-    struct twostate_stat stat;
+    struct twostate_file_stat stat;
     struct pending pending = {0};
 
     assert_int_equal(twostate_stat(w->m->file, &stat), 0);
