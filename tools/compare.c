@@ -25,8 +25,9 @@
 
 #define TORN_ROUNDS 2
 #define SLOW_ROUNDS 5
-#define LOST_ENOUGH 3 /* losses under none that end the first part early, */
-#define LOST_ROUNDS 4 /* but not before so many rounds */
+#define STARVED     0.1 /* of the operations of none */
+#define LOST_ENOUGH 3   /* losses under none that end the first part early, */
+#define LOST_ROUNDS 6   /* but not before so many rounds */
 
 static const struct driver *const drivers[LOCKS] = {&driver_twostate, &driver_rwlock, &driver_none};
 
@@ -140,10 +141,9 @@ static void print_torn(const struct comparison *c)
     printf("  %-10s %10s %10s %10s %10s\n", "lock", "reads", "torn", "stale", "lost");
     for (unsigned i = 0; i < LOCKS; i++) {
         const struct load_result *torn = &c->torn[i];
+        uint64_t reads = torn->kinds[KIND_BUFFERED_READ].ops + torn->kinds[KIND_DIRECT_READ].ops;
 
-        printf("  %-10s %10llu %10llu %10llu %10llu\n", drivers[i]->name,
-               (unsigned long long)(torn->kinds[KIND_BUFFERED_READ].ops +
-                                    torn->kinds[KIND_DIRECT_READ].ops),
+        printf("  %-10s %10llu %10llu %10llu %10llu\n", drivers[i]->name, (unsigned long long)reads,
                (unsigned long long)found_of(torn, FOUND_TORN),
                (unsigned long long)found_of(torn, FOUND_STALE),
                (unsigned long long)found_of(torn, FOUND_LOST));
@@ -218,26 +218,28 @@ static bool clean(const struct comparison *c, unsigned lock)
            c->torn[lock].fsync_eio == 0 && c->slow[lock].errors == 0;
 }
 
-static void print_verdicts(const struct comparison *c)
+static void print_verdict(const struct comparison *c, unsigned lock)
 {
-    for (unsigned i = 0; i < LOCKS; i++) {
-        const struct lost_result *lost = &c->lost[i];
-        const struct load_result *torn = &c->torn[i];
+    const struct lost_result *lost = &c->lost[lock];
+    const struct load_result *torn = &c->torn[lock];
+    uint64_t losses = lost->direct_lost + lost->buffered_lost + found_of(torn, FOUND_LOST);
+    uint64_t eio = lost->fsync_eio + torn->fsync_eio;
+    uint64_t errors = lost->errors + load_errors(torn) + c->slow[lock].errors;
 
-        if (clean(c, i))
-            printf("%s: clean. Nothing torn, stale or lost.\n", drivers[i]->name);
-        else
-            printf("%s: %llu acknowledged writes lost on disk, %llu reads torn, %llu stale, %llu "
-                   "EIO from fsync, %llu errors%s.\n",
-                   drivers[i]->name,
-                   (unsigned long long)(lost->direct_lost + lost->buffered_lost +
-                                        found_of(torn, FOUND_LOST)),
-                   (unsigned long long)found_of(torn, FOUND_TORN),
-                   (unsigned long long)found_of(torn, FOUND_STALE),
-                   (unsigned long long)(lost->fsync_eio + torn->fsync_eio),
-                   (unsigned long long)(lost->errors + load_errors(torn) + c->slow[i].errors),
-                   i == NONE ? ": what IO without a lock does, expected here" : "");
-    }
+    if (clean(c, lock))
+        printf("%s: clean. Nothing torn, stale or lost.\n", drivers[lock]->name);
+    else
+        printf("%s: %llu acknowledged writes lost, %llu reads torn, %llu stale, %llu EIO from "
+               "fsync, %llu errors%s.\n",
+               drivers[lock]->name, (unsigned long long)losses,
+               (unsigned long long)found_of(torn, FOUND_TORN),
+               (unsigned long long)found_of(torn, FOUND_STALE), (unsigned long long)eio,
+               (unsigned long long)errors,
+               lock == NONE ? ": what IO without a lock does, expected here" : "");
+    if (ratio(c, lock, SLOW_BUFFERED) < STARVED)
+        printf("%s: the buffered side starves.\n", drivers[lock]->name);
+    if (ratio(c, lock, SLOW_DIRECT) < STARVED)
+        printf("%s: the direct side starves.\n", drivers[lock]->name);
 }
 
 static json_t *lost_json(const struct lost_result *lost)
@@ -306,7 +308,8 @@ int compare_run(const struct options *options, json_t **root)
     }
     if (status == 0) {
         print_slow(c);
-        print_verdicts(c);
+        for (unsigned i = 0; i < LOCKS; i++)
+            print_verdict(c, i);
         status = clean(c, 0) ? 0 : 1;
         *root = compare_json(c);
     }

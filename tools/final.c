@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define WINDOW (4 * BLOCK_SIZE_MAX)
+#define WINDOW ((size_t)4 * BLOCK_SIZE_MAX)
 
 /* Reads through a window, aligned as O_DIRECT wants it. */
 struct reader {

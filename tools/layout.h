@@ -15,7 +15,7 @@
 #include "tail.h"
 
 #define BLOCK_SIZES_MAX 8
-#define BLOCK_SIZE_MAX  (1024 * 1024) /* larger reads and writes are not promised to be atomic */
+#define BLOCK_SIZE_MAX  1048576 /* larger reads and writes are not promised to be atomic */
 #define PAGE            4096
 
 struct layout_options {

@@ -18,14 +18,14 @@
 #define CELLS       (TAIL / CELL)
 #define DEPTH_MAX   32
 #define HAMMERS_MAX 2
-#define FILE_SIZE   (INT64_C(256) << 20)
+#define FILE_SIZE   (INT64_C(128) << 20)
 
 static const struct recipe {
     uint32_t chunk;
     unsigned chunks, depth, hammers;
 } recipes[] = {
-    {1024 * 1024, 256, 32, 1},
     {256 * 1024, 512, 16, 2},
+    {1024 * 1024, 128, 32, 1},
 };
 
 struct lost_round {
@@ -71,7 +71,7 @@ static void hammer_once(struct hammer *hammer, uint64_t *random)
         sched_yield();
         return;
     }
-    uint32_t *last = &round->cells[(unsigned)chunk * CELLS + cell];
+    uint32_t *last = &round->cells[(size_t)chunk * CELLS + cell];
     struct request request = {
         .write = true,
         .buffer = bytes,
@@ -166,8 +166,9 @@ static int check_disk(const struct lost_round *round, const char *path, struct l
             (block_check(buffer, recipe->chunk - TAIL, chunk, &header) != CONTENT_BLOCK ||
              header.writer != round->number);
         for (unsigned cell = 0; cell < CELLS; cell++)
-            result->buffered_lost += !cell_ok(buffer + recipe->chunk - TAIL + cell * CELL, chunk,
-                                              cell, round->cells[chunk * CELLS + cell]);
+            result->buffered_lost +=
+                !cell_ok(buffer + recipe->chunk - TAIL + (size_t)cell * CELL, chunk, cell,
+                         round->cells[(size_t)chunk * CELLS + cell]);
     }
     if (fd >= 0)
         close(fd);
@@ -199,8 +200,10 @@ int lost_round(const char *path, const struct driver *driver, const struct drive
                unsigned number, uint64_t seed, struct lost_result *result)
 {
     const struct recipe *recipe = &recipes[number % (sizeof(recipes) / sizeof(*recipes))];
-    struct lost_round round = {
-        .recipe = recipe, .driver = driver, .number = number + 1, .seed = seed + number * 16};
+    struct lost_round round = {.recipe = recipe,
+                               .driver = driver,
+                               .number = number + 1,
+                               .seed = seed + (uint64_t)number * 16};
     int error = driver->open(path, options, &round.file);
 
     if (error)
@@ -227,7 +230,7 @@ int lost_round(const char *path, const struct driver *driver, const struct drive
 int lost_prepare(const char *path)
 {
     int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-    const size_t step = 1024 * 1024;
+    const size_t step = 1048576;
     int error = fd < 0 ? -errno : 0;
     char *buffer = aligned_zalloc(step);
 

@@ -149,9 +149,10 @@ static int64_t parse_size(const char *text, const char *what, int64_t least, int
 static void parse_list(const char *text, void (*each)(struct load_options *, const char *),
                        struct load_options *load)
 {
-    char *copy = zalloc(strlen(text) + 1, 1), *rest = copy, *item;
+    char *copy = strdup(text), *rest = copy, *item;
 
-    memcpy(copy, text, strlen(text));
+    if (copy == NULL)
+        die("out of memory");
     while ((item = strsep(&rest, ",")) != NULL)
         each(load, item);
     free(copy);
@@ -198,9 +199,10 @@ static void add_threads(struct load_options *load, const char *item)
 
 static void set_driver(struct options *options, const char *name)
 {
-    static const struct driver *const drivers[] = {&driver_twostate, &driver_rwlock, &driver_none};
+    static const struct driver *const drivers[] = {&driver_twostate, &driver_rwlock, &driver_none,
+                                                   NULL};
 
-    for (unsigned i = 0; i < sizeof(drivers) / sizeof(*drivers); i++) {
+    for (unsigned i = 0; drivers[i] != NULL; i++) {
         if (strcmp(name, drivers[i]->name) == 0) {
             options->driver = drivers[i];
             return;

@@ -164,7 +164,7 @@ def files(directory):
 
 def compare(directory):
     """All three locks side by side; the engine is clean."""
-    runs, done = run_json(directory, "--compare", "--seconds", "6")
+    runs, done = run_json(directory, "--compare", "--seconds", "4")
     check([entry["lock"] for entry in runs] == LOCKS, "locks")
     check_clean(runs[0])
     for entry in runs:

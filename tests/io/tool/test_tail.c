@@ -116,7 +116,7 @@ static void a_record_elsewhere_is_lost(void **state)
     append(0);
     put(0, 2);
     tail_append_begin(&tail, 0);
-    tail_append_end(&tail, 0, true, 17 * RECORD);
+    tail_append_end(&tail, 0, true, (int64_t)17 * RECORD);
     assert_found(0, 0, 1);
 }
 
