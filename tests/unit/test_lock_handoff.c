@@ -14,8 +14,8 @@
 #define A         TWOSTATE_A
 #define B         TWOSTATE_B
 #define THREADS   4
-#define ROUNDS    10000
-#define HANDOVERS 20000
+#define ROUNDS    4000
+#define HANDOVERS 8000
 
 /*
  * Every thread writes its own place while it holds A, and reads all places while it holds B. The
