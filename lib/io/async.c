@@ -194,8 +194,6 @@ static int start(struct request *request)
 {
     struct transfer *t = &request->transfer;
 
-    if (t->write && t->cursor.left > 0)
-        file_note_write_(t->file);
     if (submit_now(request))
         return 0;
     if (t->flags & TWOSTATE_IO_NOWAIT) {

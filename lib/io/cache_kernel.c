@@ -64,9 +64,10 @@ static int64_t transfer(struct kernel_cache *cache, struct cursor *cursor, int64
     op.rw_flags = rw_flags(cache, flags);
     moved = backend_move_(&op, cursor, 1);
     if (moved == -EOPNOTSUPP && (op.rw_flags & RWF_DONTCACHE)) {
-        __atomic_store_n(&cache->no_dontcache, 1, __ATOMIC_RELAXED);
         op.rw_flags &= ~RWF_DONTCACHE;
         moved = backend_move_(&op, cursor, 1);
+        if (moved != -EOPNOTSUPP) /* else it is RWF_NOWAIT that is missing */
+            __atomic_store_n(&cache->no_dontcache, 1, __ATOMIC_RELAXED);
     }
     if (moved > 0 && (flags & CACHE_UNCACHED) && !has_dontcache(cache))
         drop(cache, offset, moved, write);

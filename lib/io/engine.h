@@ -45,7 +45,9 @@ int file_enter_(struct twostate_file *file);
 int file_enter_async_(struct twostate_file *file);
 void file_leave_(struct twostate_file *file);
 
-/* Asks the file system for the size, and notes it. Bytes, or -errno. */
+/* Asks the file system for the size: bytes, or -errno. Old at once, unless a path is held. */
+int64_t file_ask_size_(struct twostate_file *file);
+/* The same, and notes it. A path is held, so that no truncate comes in between. */
 int64_t file_size_(struct twostate_file *file);
 int64_t file_known_size_(const struct twostate_file *file);
 /* The file has grown to `size`, or is larger. */
@@ -54,6 +56,8 @@ void file_set_size_(struct twostate_file *file, int64_t size);
 
 /* The error that every sync of this file answers, or 0. */
 int file_error_(const struct twostate_file *file);
+/* Data was written, that close makes durable. After the fact: a sync in between may have missed it.
+ */
 void file_note_write_(struct twostate_file *file);
 /* fsync or fdatasync, with the error kept. */
 int file_sync_(struct twostate_file *file, bool data_only);

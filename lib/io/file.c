@@ -52,7 +52,7 @@ void file_raise_size_(struct twostate_file *file, int64_t size)
         ;
 }
 
-int64_t file_size_(struct twostate_file *file)
+int64_t file_ask_size_(struct twostate_file *file)
 {
     const int saved = errno;
     uint64_t device_size = 0;
@@ -64,6 +64,13 @@ int64_t file_size_(struct twostate_file *file)
     else
         size = fstat(file->fd, &st) < 0 ? -errno : st.st_size;
     errno = saved;
+    return size;
+}
+
+int64_t file_size_(struct twostate_file *file)
+{
+    const int64_t size = file_ask_size_(file);
+
     file_raise_size_(file, size);
     return size;
 }
@@ -221,7 +228,7 @@ int twostate_stat(struct twostate_file *file, struct twostate_file_stat *stat)
 
     if (result)
         return result;
-    size = file_size_(file);
+    size = file_ask_size_(file);
     if (size < 0 || fstat(file->fd, &st) < 0) {
         result = size < 0 ? (int)size : -errno;
     } else {

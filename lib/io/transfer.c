@@ -113,8 +113,10 @@ static int64_t write_to_cache(struct transfer *t)
     const int64_t offset = t->offset;
     const int64_t moved = cache->ops->write(cache, &t->cursor, offset, cache_flags(t));
 
-    if (moved > 0)
+    if (moved > 0) {
         file_raise_size_(t->file, offset + moved);
+        file_note_write_(t->file);
+    }
     return moved;
 }
 
@@ -171,8 +173,10 @@ void transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, i
 
     if (!t->write)
         return;
-    if (result > 0)
+    if (result > 0) {
         file_raise_size_(t->file, offset + result);
+        file_note_write_(t->file);
+    }
     if (result < length)
         cache->ops->invalidate(cache, offset, length);
 }
@@ -336,13 +340,19 @@ static int64_t write_overwriting(struct transfer *t)
     return moved;
 }
 
+/* Nothing is held: a guess, made again under the lock. */
+static bool seems_to_extend(const struct transfer *t)
+{
+    return end_of(t) > file_known_size_(t->file) && end_of(t) > file_ask_size_(t->file);
+}
+
 static int64_t write_direct(struct transfer *t, bool append)
 {
     if (append)
         return t->file->direct_fd >= 0 ? write_extending(t, true) : write_unaligned(t, true);
     if (!offset_aligned(t))
         return write_unaligned(t, false);
-    return transfer_extends_(t) ? write_extending(t, false) : write_overwriting(t);
+    return seems_to_extend(t) ? write_extending(t, false) : write_overwriting(t);
 }
 
 /* All of it. */
@@ -396,12 +406,11 @@ int64_t transfer_run_(struct transfer *t, int64_t *at)
 {
     const bool append = has(t, TWOSTATE_IO_APPEND);
 
-    if (t->write && t->cursor.left > 0) {
-        const int error = has(t, TWOSTATE_IO_DSYNC) ? file_error_(t->file) : 0;
+    if (t->cursor.left > 0 && has(t, TWOSTATE_IO_DSYNC)) {
+        const int error = file_error_(t->file);
 
         if (error)
             return error;
-        file_note_write_(t->file);
     }
     if (append && t->cursor.left > TWOSTATE_IO_ATOMIC_MAX)
         return append_large(t, at);

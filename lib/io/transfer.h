@@ -24,7 +24,7 @@ int64_t transfer_run_(struct transfer *t, int64_t *at);
 /* Whether the whole transfer is one direct request that the kernel takes as it is. */
 bool transfer_plain_direct_(struct transfer *t);
 
-/* Whether a write reaches past the end of file, as it is now. */
+/* Whether a write reaches past the end of file, as it is now. A path is held. */
 bool transfer_extends_(struct transfer *t);
 
 /* The RWF_ flags of its direct requests. */

@@ -65,8 +65,8 @@ int twostate_fallocate(struct twostate_file *file, int mode, int64_t offset, int
     if (result)
         return result;
     file_begin_(file, TWOSTATE_EXCLUSIVE_IO, &hold, false);
-    file_note_write_(file);
     result = fallocate_held(file, mode, offset, length);
+    file_note_write_(file);
     twostate_iopair_end(&hold);
     file_leave_(file);
     return result;
@@ -206,8 +206,8 @@ static int64_t remap_entered(struct remap *r)
         twostate_iopair_begin_remap_two(&r->source->pair, &r->destination->pair, &hold);
         waited_since_(start);
     }
-    file_note_write_(r->destination);
     result = remap_held(r);
+    file_note_write_(r->destination);
     twostate_iopair_end(&hold);
     errno = saved;
     return result;

@@ -17,6 +17,7 @@ bool backend_next(void)
     struct twostate_engine *engine = NULL;
     int result = 0;
 
+    cmocka_set_test_filter(getenv("TEST"));
     if (backend != TWOSTATE_BACKEND_AUTO) {
         backend = TWOSTATE_BACKEND_THREADS;
         return true;

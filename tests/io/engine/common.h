@@ -48,7 +48,7 @@ int fixture_leave(void **state);
 /* Nobody holds a lock of the file, or waits for one. */
 bool file_is_free(const struct twostate_file *file);
 
-/* Runs the tests with each backend that the machine has. To be called by main. */
+/* Runs the tests, or the one that $TEST names, with each backend that the machine has. For main. */
 #define RUN_WITH_BACKENDS(tests)                                                                   \
     (backend_next() ? cmocka_run_group_tests_name("io_uring", tests, NULL, NULL) : 0) +            \
         (backend_next() ? cmocka_run_group_tests_name("threads", tests, NULL, NULL) : 0)
