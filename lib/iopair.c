@@ -17,6 +17,7 @@ enum held {
     HELD_DIRECT = 16,    /* IOTYPE */
     HELD_EXTENDING = 32, /* nothing; marks a hold that may turn to direct */
     HELD_SPLIT = 64,     /* nothing; marks the halves of a submitted hold */
+    HELD_WHOLE = 128,    /* nothing; marks a hold that is alone with the file till its end */
 };
 
 #define HELD_IOLOCK (HELD_SHARED | HELD_EXCLUSIVE)
@@ -192,10 +193,12 @@ static int begin_path(struct twostate_hold *hold, enum twostate_iopath path,
         hold->held_ = HELD_EXTENDING;
         return begin_exclusive(hold, limit);
     case TWOSTATE_UNALIGNED:
+        hold->held_ = HELD_WHOLE;
         return begin_exclusive(hold, limit);
     case TWOSTATE_REMAP:
         return begin_remap(hold, limit);
     case TWOSTATE_EXCLUSIVE_IO:
+        hold->held_ = HELD_WHOLE;
         return begin_drained(hold, limit);
     }
     sys_die_("pair %p: misuse: begin of path %d, which does not exist", (const void *)hold->pair_,
@@ -355,11 +358,9 @@ void twostate_iopair_end(struct twostate_hold *hold)
 void twostate_iopair_submitting(struct twostate_hold *hold, struct twostate_hold *completion)
 {
     const uint32_t held = held_of(hold);
-    const bool asynchronous = held == (HELD_SHARED | HELD_DIRECT) ||
-                              held == (HELD_SHARED | HELD_BUFFERED) ||
-                              held == (HELD_EXCLUSIVE | HELD_BUFFERED);
+    const uint32_t never = HELD_REMAPPING | HELD_EXTENDING | HELD_SPLIT | HELD_WHOLE;
 
-    if (!asynchronous || hold->destination_)
+    if (held == 0 || (held & never) || hold->destination_)
         die(hold, held, "submitting");
     *completion = (struct twostate_hold){
         .pair_ = hold->pair_,

@@ -19,7 +19,8 @@
  *   57-60  sleep      one bit a group, and one for the switching holder. Illegal to sleep unless it
  *                     is set; legal to be set while nobody sleeps. Whoever clears it must wake the
  *                     group (in the exclusive group: one of it, who answers for the others).
- *   61-62  turn       0, or 1 + the group to which the lock is handed: no other group may enter.
+ *   61-62  turn       0, or 1 + the group to which the lock is handed: nobody else may enter. A drain
+ *                     enters nothing: it passes whenever it sees the lock unlocked.
  *
  * Why nobody sleeps through a wake: sleepers wait, in the kernel, for the upper half to change. A
  * waiter only goes to sleep on a word whose sleep bit is set, and the bit is cleared only by a step
@@ -34,7 +35,7 @@
  *   acquire     (0 or s:n, 0 or s, *)   -> (s:n+1, same, same)
  *   release     (s:n+1,    *,      *)   -> (s:n,   same, same)
  *   unlock      (s:1,      0,      o*)  -> (0,     0,    o woken: the other state, else s; drains)
- *   unlock      (s:1,      t,      t*)  -> (0,     t,    t woken)
+ *   unlock      (s:1,      t,      t*)  -> (0,     t,    t woken; drains)
  *   claim       (o:n,      0,      *)   -> (o:n,   s,    +s)      patience of an s waiter is over
  *   claim       (*,        t,      *)   -> (*,     t,    +s), s reserved
  *   last one in (s:n,      s,      *)   -> (s:n+1, next reserved or 0, *)
@@ -113,6 +114,8 @@ static inline bool word_admits(uint64_t w, enum group g, bool exclusive)
 {
     const uint64_t turn = w & WORD_TURN;
 
+    if (g == GROUP_DRAIN) /* takes nothing, so no turn has to keep it out */
+        return (w & WORD_STATES) == 0;
     if ((turn != 0 && turn != word_turn(g)) || (w & WORD_FULL) != 0)
         return false;
     if ((w & WORD_STATES) == 0)
@@ -182,7 +185,8 @@ static inline uint64_t word_wake_at_unlock(uint64_t w, enum group g)
     uint64_t wake;
 
     if (w & WORD_TURN)
-        return w & (word_sleep(GROUP_A) << (((w & WORD_TURN) >> 61) - 1));
+        return w &
+               ((word_sleep(GROUP_A) << (((w & WORD_TURN) >> 61) - 1)) | word_sleep(GROUP_DRAIN));
     wake = w & (word_sleep(other) | word_sleep(GROUP_DRAIN));
     return wake ? wake : w & word_sleep(g);
 }

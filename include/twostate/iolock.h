@@ -87,7 +87,8 @@ static inline void twostate_iolock_release(struct twostate_iolock *lock, enum tw
 
 /*
  * Turns the exclusive hold into a shared one. Never blocks; nobody comes in between; shared waiters
- * come in with it. Stops the program if the lock is not held exclusively.
+ * come in with it, unless it is the turn of another exclusive one. Stops the program if the lock is
+ * not held exclusively.
  */
 TWOSTATE_API void twostate_iolock_demote(struct twostate_iolock *lock);
 

@@ -126,6 +126,16 @@ static void submitting_before_the_switch(void)
     begin_and_submit(TWOSTATE_DIRECT_EXTEND);
 }
 
+static void submitting_unaligned(void)
+{
+    begin_and_submit(TWOSTATE_UNALIGNED);
+}
+
+static void submitting_exclusive(void)
+{
+    begin_and_submit(TWOSTATE_EXCLUSIVE_IO);
+}
+
 static void extend_of_direct(void)
 {
     twostate_iopair_begin(&pair, TWOSTATE_DIRECT, &hold);
@@ -194,6 +204,8 @@ static const struct death deaths[] = {
     DEATH(submitting_remap, &hold, "submitting", "IREMAPPING", "IOTYPE-buffered"),
     DEATH(submitting_remap_of_two, &hold, "submitting", "IREMAPPING"),
     DEATH(submitting_before_the_switch, &hold, "submitting", "IOLOCK-exclusive"),
+    DEATH(submitting_unaligned, &hold, "submitting", "IOLOCK-exclusive IOTYPE-buffered"),
+    DEATH(submitting_exclusive, &hold, "submitting", "IOLOCK-exclusive IOTYPE-buffered"),
     DEATH(extend_of_direct, &hold, "extend_to_direct", "IOTYPE-direct"),
     DEATH(extend_of_exclusive, &hold, "extend_to_direct", "IOLOCK-exclusive"),
     DEATH(extend_twice, &hold, "extend_to_direct", "IOTYPE-direct"),

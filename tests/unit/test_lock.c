@@ -183,6 +183,20 @@ static void test_sole_holder_switches(void **state) /* G10 */
     }
 }
 
+/* A drain takes nothing, so it returns at once from an unlocked lock, whoever's turn is next. */
+static void test_drain_of_unlocked(void **state) /* G8 */
+{
+    const struct timespec past = {0, 0};
+
+    (void)state;
+    for (uint64_t turn = 0; turn <= 3; turn++) {
+        struct twostate_lock lock = {turn << 61};
+
+        assert_int_equal(twostate_lock_drain_timed(&lock, &past), 0);
+        assert_true(lock.word_ == turn << 61);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_limit_of_holders),
         cmocka_unit_test(test_sole_holder_switches),
+        cmocka_unit_test(test_drain_of_unlocked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
