@@ -215,7 +215,7 @@ static bool clean(const struct comparison *c, unsigned lock)
 
     return lost->direct_lost + lost->buffered_lost + lost->fsync_eio + lost->errors == 0 &&
            load_found(&c->torn[lock]) + load_errors(&c->torn[lock]) == 0 &&
-           c->torn[lock].fsync_eio == 0 && c->slow[lock].errors == 0;
+           c->torn[lock].fsync_eio + c->slow[lock].fsync_eio + c->slow[lock].errors == 0;
 }
 
 static void print_verdict(const struct comparison *c, unsigned lock)
@@ -223,7 +223,7 @@ static void print_verdict(const struct comparison *c, unsigned lock)
     const struct lost_result *lost = &c->lost[lock];
     const struct load_result *torn = &c->torn[lock];
     uint64_t losses = lost->direct_lost + lost->buffered_lost + found_of(torn, FOUND_LOST);
-    uint64_t eio = lost->fsync_eio + torn->fsync_eio;
+    uint64_t eio = lost->fsync_eio + torn->fsync_eio + c->slow[lock].fsync_eio;
     uint64_t errors = lost->errors + load_errors(torn) + c->slow[lock].errors;
 
     if (clean(c, lock))

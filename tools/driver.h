@@ -22,6 +22,8 @@ struct request {
     void *buffer;
     size_t length;
     int64_t offset;
+    /* Called when one of several has been submitted; it may be over by then. NULL: not. */
+    void (*submitted)(struct request *request);
     /* Called once when the transfer is over, in any thread; result and times are set. */
     void (*done)(struct request *request);
     void *arg;

@@ -114,6 +114,8 @@ void raw_transfer(const struct raw_file *file, struct request *requests, unsigne
         prepare(file, &ring, &requests[i]);
         if (io_uring_submit(&ring) != 1)
             die("io_uring does not take a request");
+        if (requests[i].submitted)
+            requests[i].submitted(&requests[i]);
     }
     for (unsigned i = 0; i < count; i++) {
         struct io_uring_cqe *cqe;

@@ -16,7 +16,7 @@ int raw_close(struct raw_file *file);
 /* Whether the request will be made with O_DIRECT. */
 bool raw_is_direct(const struct raw_file *file, const struct request *request);
 
-/* One by a system call; several by io_uring, all in flight together. Calls no callback. */
+/* One by a system call; several by io_uring, all in flight together. Does not call done. */
 void raw_transfer(const struct raw_file *file, struct request *requests, unsigned count);
 
 int64_t raw_append(const struct raw_file *file, const void *buffer, size_t length, bool direct);

@@ -115,6 +115,8 @@ static void engine_transfer(struct driver_file *file, struct request *requests, 
     for (unsigned i = 0; i < count; i++) {
         members[i] = (struct member){.batch = &batch, .request = &requests[i]};
         submit(file, &members[i]);
+        if (requests[i].submitted)
+            requests[i].submitted(&requests[i]);
     }
     pthread_mutex_lock(&batch.mutex);
     while (batch.pending > 0)

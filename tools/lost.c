@@ -41,6 +41,11 @@ struct lost_round {
     atomic_uint_least64_t buffered_writes, errors;
 };
 
+struct lost_direct {
+    atomic_int *in_flight;
+    int chunk;
+};
+
 struct hammer {
     struct lost_round *round;
     unsigned index;
@@ -98,9 +103,19 @@ static void *hammer_main(void *arg)
     return NULL;
 }
 
+/* From here on buffered writes may hit the chunk. Sooner, and the direct write would only wait. */
+static void direct_submitted(struct request *request)
+{
+    struct lost_direct *direct = request->arg;
+
+    atomic_store_explicit(direct->in_flight, direct->chunk, memory_order_relaxed);
+}
+
 static void direct_done(struct request *request)
 {
-    atomic_store_explicit((atomic_int *)request->arg, -1, memory_order_relaxed);
+    struct lost_direct *direct = request->arg;
+
+    atomic_store_explicit(direct->in_flight, -1, memory_order_relaxed);
 }
 
 /* Writes all of each chunk but its tail, a batch in flight at a time. */
@@ -108,22 +123,23 @@ static void write_chunks(struct lost_round *round, struct lost_result *result, c
 {
     const struct recipe *recipe = round->recipe;
     struct request requests[DEPTH_MAX];
+    struct lost_direct directs[DEPTH_MAX];
 
     for (unsigned first = 0; first < recipe->chunks; first += recipe->depth) {
         for (unsigned i = 0; i < recipe->depth; i++) {
+            directs[i] = (struct lost_direct){&round->in_flight[i], (int)(first + i)};
             requests[i] = (struct request){
                 .write = true,
                 .direct = true,
                 .buffer = buffer + (size_t)i * recipe->chunk,
                 .length = recipe->chunk - TAIL,
                 .offset = chunk_offset(recipe, first + i),
+                .submitted = direct_submitted,
                 .done = direct_done,
-                .arg = &round->in_flight[i],
+                .arg = &directs[i],
             };
             block_fill(requests[i].buffer, recipe->chunk - TAIL, first + i, round->number, 1);
         }
-        for (unsigned i = 0; i < recipe->depth; i++)
-            atomic_store_explicit(&round->in_flight[i], (int)(first + i), memory_order_relaxed);
         round->driver->transfer(round->file, requests, recipe->depth);
         for (unsigned i = 0; i < recipe->depth; i++) {
             round->acked[first + i] = requests[i].result == recipe->chunk - TAIL;

@@ -14,7 +14,7 @@ enum slow_side { SLOW_BUFFERED, SLOW_DIRECT, SLOW_SIDES };
 struct slow_result {
     double ops_per_s[SLOW_SIDES]; /* of the last round */
     struct hist wait[SLOW_SIDES]; /* of all rounds */
-    uint64_t errors;
+    uint64_t errors, fsync_eio;
 };
 
 /* Makes the file. 0 or -errno. */
