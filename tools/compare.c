@@ -27,7 +27,7 @@
 #define SLOW_ROUNDS 5
 #define STARVED     0.1 /* of the operations of none */
 #define LOST_ENOUGH 3   /* losses under none that end the first part early, */
-#define LOST_ROUNDS 6   /* but not before so many rounds */
+#define LOST_ROUNDS 8   /* but not before so many rounds */
 
 static const struct driver *const drivers[LOCKS] = {&driver_twostate, &driver_rwlock, &driver_none};
 

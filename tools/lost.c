@@ -18,14 +18,14 @@
 #define CELLS       (TAIL / CELL)
 #define DEPTH_MAX   32
 #define HAMMERS_MAX 2
-#define FILE_SIZE   (INT64_C(128) << 20)
+#define FILE_SIZE   (INT64_C(64) << 20)
 
 static const struct recipe {
     uint32_t chunk;
     unsigned chunks, depth, hammers;
 } recipes[] = {
-    {256 * 1024, 512, 16, 2},
-    {1024 * 1024, 128, 32, 1},
+    {1024 * 1024, 64, 32, 1},
+    {256 * 1024, 256, 16, 2},
 };
 
 struct lost_round {
