@@ -180,6 +180,7 @@ static void transfer_arguments(void **state)
 static void offsets_at_the_end_of_the_range(void **state)
 {
     struct fixture *f = *state;
+    int64_t moved = 0;
 
     for (unsigned flags = 0; flags < 2; flags++) {
         expect(f->file, &piece, 1, INT64_MAX, flags, true, -EFBIG);
@@ -187,8 +188,10 @@ static void offsets_at_the_end_of_the_range(void **state)
         assert_int_equal(twostate_pread(f->file, text, sizeof(text), INT64_MAX, flags), 0);
         assert_int_equal(twostate_pread(f->file, text, sizeof(text), INT64_MAX - 1, flags), 0);
         assert_int_equal(twostate_pread(f->file, text, sizeof(text), 1, flags), 0);
-        assert_int_equal(twostate_pwrite(f->file, text, sizeof(text), INT64_MAX - 4096, flags),
-                         -EFBIG);
+        /* Some file systems have files as large as that. */
+        moved = twostate_pwrite(f->file, text, sizeof(text), INT64_MAX - 8192, flags);
+        assert_true(moved == sizeof(text) || moved == -EFBIG);
+        assert_int_equal(twostate_truncate(f->file, 0), 0);
     }
 }
 
@@ -221,10 +224,12 @@ static void whole_file_arguments(void **state)
 {
     struct twostate_file_stat stat;
     struct fixture *f = *state;
+    int result = 0;
 
     assert_int_equal(twostate_truncate(NULL, 0), -EINVAL);
     assert_int_equal(twostate_truncate(f->file, -1), -EINVAL);
-    assert_int_equal(twostate_truncate(f->file, INT64_MAX), -EFBIG);
+    result = twostate_truncate(f->file, INT64_MAX);
+    assert_true(result == -EFBIG || (result == 0 && twostate_truncate(f->file, 0) == 0));
     assert_int_equal(twostate_fallocate(NULL, 0, 0, 1), -EINVAL);
     assert_int_equal(twostate_fallocate(f->file, 0, -1, 1), -EINVAL);
     assert_int_equal(twostate_fallocate(f->file, 0, 0, 0), -EINVAL);

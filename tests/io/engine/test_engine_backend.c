@@ -80,8 +80,7 @@ static void submit(struct backend *base, struct backend_op *op)
 
 static void never(struct backend *backend)
 {
-    (void)backend;
-    CHECK(!"destroyed");
+    CHECK(backend == NULL); /* the engine's own is put back before */
 }
 
 static const struct backend_ops test_ops = {.submit = submit, .destroy = never};

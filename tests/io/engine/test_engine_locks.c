@@ -50,8 +50,10 @@ static int64_t run(struct twostate_file *file, const struct call *c, char *buffe
 
 static void refuse_callback(void *arg, ssize_t result)
 {
+    const bool called_though_not_accepted = true;
+
     (void)arg, (void)result;
-    CHECK(!"called for a request that was not accepted");
+    CHECK(!called_though_not_accepted);
 }
 
 static int run_async(struct twostate_file *file, const struct call *c, char *buffer,
@@ -64,7 +66,8 @@ static int run_async(struct twostate_file *file, const struct call *c, char *buf
 }
 
 /* What the file holds; its locks are held, so past the engine. */
-static void expect_untouched(const struct fixture *f, const struct call *c, int path)
+static void expect_untouched(const struct fixture *f, const struct call *c,
+                             enum twostate_iopath path)
 {
     static char bytes[SIZE + 1];
     const int fd = f->file->fd;
@@ -72,7 +75,7 @@ static void expect_untouched(const struct fixture *f, const struct call *c, int 
     if (pread(fd, bytes, sizeof(bytes), 0) == SIZE && bytes[0] == 7 &&
         memcmp(bytes, bytes + 1, SIZE - 1) == 0)
         return;
-    print_error("%s beside path %d left a trace\n", c->name, path);
+    print_error("%s beside path %u left a trace\n", c->name, (unsigned)path);
     fail();
 }
 
@@ -84,7 +87,7 @@ static void refused_without_a_trace(void **state)
     memset(buffer, 7, SIZE);
     assert_int_equal(twostate_pwrite(f->file, buffer, SIZE, 0, 0), SIZE);
     for (size_t i = 0; i < CALLS; i++)
-        for (int path = 0; path < PATHS; path++) {
+        for (enum twostate_iopath path = 0; path < PATHS; path++) {
             const struct call *c = &calls[i];
             struct twostate_hold hold;
 
@@ -110,7 +113,7 @@ static void runs_beside(void **state)
 
     assert_int_equal(twostate_pwrite(f->file, buffer, SIZE, 0, 0), SIZE);
     for (size_t i = 0; i < CALLS; i++)
-        for (int path = 0; path < PATHS; path++) {
+        for (enum twostate_iopath path = 0; path < PATHS; path++) {
             struct twostate_hold hold;
 
             if (!calls[i].beside[path])
@@ -154,7 +157,7 @@ static void waits_for_the_others(void **state)
 
     assert_int_equal(twostate_pwrite(f->file, buffer, SIZE, 0, 0), SIZE);
     for (size_t i = 0; i < CALLS; i++)
-        for (int path = 0; path < PATHS; path++) {
+        for (enum twostate_iopath path = 0; path < PATHS; path++) {
             struct waiting w = {.f = f, .call = &calls[i], .buffer = buffer};
             struct twostate_hold hold;
 
