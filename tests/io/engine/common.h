@@ -50,8 +50,8 @@ bool file_is_free(const struct twostate_file *file);
 
 /* Runs the tests, or the one that $TEST names, with each backend that the machine has. For main. */
 #define RUN_WITH_BACKENDS(tests)                                                                   \
-    (backend_next() ? cmocka_run_group_tests_name("io_uring", tests, NULL, NULL) : 0) +            \
-        (backend_next() ? cmocka_run_group_tests_name("threads", tests, NULL, NULL) : 0)
+    ((backend_next() ? cmocka_run_group_tests_name("io_uring", tests, NULL, NULL) : 0) +           \
+     (backend_next() ? cmocka_run_group_tests_name("threads", tests, NULL, NULL) : 0))
 bool backend_next(void);
 
 #define ENGINE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_enter, fixture_leave)

@@ -35,7 +35,6 @@ static int seen_flags; /* atomic */
 /* What the linker calls the functions that are wrapped, and those that wrap them. */
 #define REAL(name) __real_##name
 #define WRAP(name) __wrap_##name
-/* NOLINTBEGIN(bugprone-reserved-identifier): ld makes these names. */
 int REAL(open64)(const char *path, int flags, ...);
 int REAL(fstat64)(int fd, struct stat *st);
 ssize_t REAL(preadv64v2)(int fd, const struct iovec *iov, int count, off_t offset, int flags);
@@ -260,4 +259,3 @@ int WRAP(posix_memalign)(void **memory, size_t alignment, size_t size)
 {
     return fails(CALL_ALLOCATE) ? ENOMEM : REAL(posix_memalign)(memory, alignment, size);
 }
-/* NOLINTEND(bugprone-reserved-identifier) */

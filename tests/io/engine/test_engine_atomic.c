@@ -202,8 +202,8 @@ static void write_strip(void *arg)
 
     for (uint32_t i = 0; i < w->mix->rounds; i++) {
         memset(buffer, (int)(i % 100 + 1), STRIP);
-        CHECK(twostate_pwrite(w->file, buffer, STRIP, w->tag * STRIP, w->flags) == STRIP);
-        CHECK(twostate_pread(w->file, back, STRIP, w->tag * STRIP, w->flags) == STRIP);
+        CHECK(twostate_pwrite(w->file, buffer, STRIP, (int64_t)w->tag * STRIP, w->flags) == STRIP);
+        CHECK(twostate_pread(w->file, back, STRIP, (int64_t)w->tag * STRIP, w->flags) == STRIP);
         CHECK(memcmp(buffer, back, STRIP) == 0);
     }
     add(w->writing, UINT32_MAX);

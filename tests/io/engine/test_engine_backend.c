@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A backend that fails, shortens, delays and reorders: each request ends once, its lock given back. */
+/* A backend that fails, shortens, delays and reorders: requests end once, and so do their locks. */
 #include "common.h"
 
 #include <errno.h>
@@ -258,7 +258,7 @@ static void held_while_in_flight(void **state)
     assert_true(file_is_free(rig->f->file));
 }
 
-/* Rule: size and cache first, then the lock, then the callback; so a callback finds the file free. */
+/* Size and cache come first, then the lock, then the callback: so it finds the file free. */
 struct finding {
     struct rig *rig;
     uint32_t done;

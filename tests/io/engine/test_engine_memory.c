@@ -123,7 +123,7 @@ static int enter(void **state)
     r->buffer = memory_new((size_t)4096 * (MANY_PIECES + 1));
     for (size_t i = 0; i < MANY_PIECES; i++)
         r->iov[i] = (struct iovec){r->buffer + i * 4096, 4096};
-    CHECK(write_pieces(r) == 4096 * MANY_PIECES);
+    CHECK(write_pieces(r) == (int64_t)4096 * MANY_PIECES);
     *state = r;
     return 0;
 }
