@@ -234,6 +234,40 @@ static void close_waits_for_callbacks(void **state)
     free(chain.buffer);
 }
 
+/* The last callback, in a worker's thread or the backend's, and close waits for its end. */
+static void stay(void *arg, ssize_t result)
+{
+    struct chain *chain = arg;
+
+    CHECK(result == BLOCK);
+    store(&chain->links, 1);
+    AWAIT(load(&chain->ended));
+}
+
+static void close_waits_for_the_last(void **state)
+{
+    struct fixture *f = *state;
+    struct chain chain = {.buffer = memory_new(BLOCK)};
+    struct task task;
+
+    assert_int_equal(twostate_pwrite(f->file, chain.buffer, BLOCK, 0, 0), BLOCK);
+    for (unsigned flags = 0; flags < 2; flags++) {
+        store(&chain.links, 0);
+        store(&chain.ended, 0);
+        assert_int_equal(twostate_preadv_async(f->file, &(struct iovec){chain.buffer, BLOCK}, 1, 0,
+                                               flags, stay, &chain),
+                         0);
+        AWAIT(load(&chain.links));
+        task_start(&task, close_file, f->file);
+        AWAIT(task_done(&task) || twostate_iolock_query(&f->file->users).waiting_exclusive == 1);
+        assert_false(task_done(&task));
+        store(&chain.ended, 1);
+        task_join(&task);
+        f->file = file_new(f->engine, &f->scratch, O_RDWR);
+    }
+    free(chain.buffer);
+}
+
 /* What a request waited for its locks is known in its callback. */
 static void waited_time(void **state)
 {
@@ -404,6 +438,7 @@ int main(void)
         ENGINE_TEST(waiting_in_a_callback),
         ENGINE_TEST(chain_of_callbacks),
         ENGINE_TEST(close_waits_for_callbacks),
+        ENGINE_TEST(close_waits_for_the_last),
         ENGINE_TEST(waited_time),
         ENGINE_TEST(one_worker_and_a_queue_of_one),
         ENGINE_TEST(nothing_is_lost),

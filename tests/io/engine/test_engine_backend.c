@@ -306,9 +306,10 @@ static int count_invalidate(struct cache *cache, int64_t offset, int64_t length)
 
 static void failed_write_invalidates(void **state)
 {
+    static struct cache_ops ops;
     struct rig *rig = *state;
-    struct cache_ops ops = *rig->f->file->cache->ops;
 
+    ops = *rig->f->file->cache->ops;
     real_cache = rig->f->file->cache->ops;
     ops.invalidate = count_invalidate;
     rig->f->file->cache->ops = &ops;

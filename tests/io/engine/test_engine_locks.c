@@ -188,14 +188,30 @@ static void nowait_in_the_cache(void **state)
     assert_int_equal(file_size_(f->file), 3);
 }
 
-/* What the size is must be asked again once the lock is held: the file was cut in between. */
+static uint32_t zeroed;
+
+static int count_zero(struct cache *cache, int64_t from, int64_t to)
+{
+    (void)cache;
+    CHECK(from == 100 && to == 4096);
+    add(&zeroed, 1);
+    return 0;
+}
+
+/* What the size is must be asked again once the lock is held: the file was cut in between, and the
+   write is one past its end. Its path is the one that zeroes what is between. */
 static void size_is_asked_again(void **state)
 {
     static const struct call write = {"", true, TWOSTATE_IO_DIRECT, 4096, 4096, {0}};
     struct fixture *f = *state;
     struct waiting w = {.f = f, .call = &write, .buffer = memory_new(4096)};
+    static struct cache_ops ops;
     struct twostate_hold hold;
 
+    ops = *f->file->cache->ops;
+    ops.zero = count_zero;
+    f->file->cache->ops = &ops;
+    store(&zeroed, 0);
     assert_int_equal(twostate_truncate(f->file, SIZE), 0);
     twostate_iopair_begin(&f->file->pair, TWOSTATE_EXCLUSIVE_IO, &hold);
     task_start(&w.task, run_waiting, &w); /* takes it for one within the file */
@@ -204,6 +220,7 @@ static void size_is_asked_again(void **state)
     file_set_size_(f->file, 100);
     twostate_iopair_end(&hold);
     task_join(&w.task);
+    assert_int_equal(load(&zeroed), 1);
     assert_int_equal(file_known_size_(f->file), SIZE);
     assert_int_equal(file_size_(f->file), SIZE);
     free(w.buffer);
