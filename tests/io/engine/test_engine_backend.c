@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define BLOCK ((size_t)4096)
@@ -28,7 +29,7 @@ struct test_backend {
     bool hold; /* keep ops until release */
     struct backend_op *held[MOST];
     uint32_t held_count;
-    uint32_t submitted;
+    int rw_flags; /* of the last op */
 };
 
 static struct step take_step(struct test_backend *b)
@@ -67,7 +68,7 @@ static void submit(struct backend *base, struct backend_op *op)
     pthread_mutex_lock(&b->mutex);
     step = take_step(b);
     held = b->hold;
-    add(&b->submitted, 1);
+    b->rw_flags = op->rw_flags;
     if (held) {
         CHECK(b->held_count < MOST);
         b->held[b->held_count] = op;
@@ -293,6 +294,26 @@ static void callback_comes_last(void **state)
     }
 }
 
+static void flags_of_a_request(void **state)
+{
+    const unsigned flags[] = {0, TWOSTATE_IO_DSYNC, TWOSTATE_IO_NOWAIT};
+    const int rw_flags[] = {0, RWF_DSYNC, RWF_NOWAIT};
+    struct rig *rig = *state;
+    const struct iovec iov = {rig->buffer, SIZE};
+
+    for (int i = 0; i < 3; i++) {
+        struct pending pending = {0};
+
+        assert_int_equal(twostate_pwritev_async(rig->f->file, &iov, 1, 0,
+                                                TWOSTATE_IO_DIRECT | flags[i], pending_done,
+                                                &pending),
+                         0);
+        (void)pending_wait(&pending);
+        assert_int_equal(rig->backend.rw_flags, rw_flags[i]);
+        AWAIT(file_is_free(rig->f->file));
+    }
+}
+
 /* A failed write may have put something on the disk: nothing older may stay in the cache. */
 static uint32_t invalidated;
 static const struct cache_ops *real_cache;
@@ -364,6 +385,7 @@ int main(void)
         BACKEND_TEST(refused),
         BACKEND_TEST(held_while_in_flight),
         BACKEND_TEST(callback_comes_last),
+        BACKEND_TEST(flags_of_a_request),
         BACKEND_TEST(failed_write_invalidates),
         BACKEND_TEST(close_drains),
     };

@@ -282,6 +282,25 @@ static void direct_is_refused(void **state)
     free(buffer);
 }
 
+/* A write is durable because the kernel is told so. */
+static void durable_writes(void **state)
+{
+    const unsigned modes[] = {0, TWOSTATE_IO_DIRECT, TWOSTATE_IO_APPEND, TWOSTATE_IO_DONTCACHE};
+    struct fixture *f = *state;
+    char *buffer = memory_new(2 * MIB);
+
+    for (int i = 0; i < 4; i++)
+        for (size_t length = 4096; length <= 2 * MIB; length *= 8) {
+            (void)inject_flags();
+            assert_int_equal(twostate_pwrite(f->file, buffer, length, 0, modes[i]), length);
+            assert_int_equal(inject_flags() & RWF_DSYNC, 0);
+            assert_int_equal(
+                twostate_pwrite(f->file, buffer, length, 0, modes[i] | TWOSTATE_IO_DSYNC), length);
+            assert_int_equal(inject_flags() & RWF_DSYNC, RWF_DSYNC);
+        }
+    free(buffer);
+}
+
 /* A file system may lack one flag of a request and have the other. */
 static void missing_flags(void **state)
 {
@@ -351,6 +370,7 @@ int main(void)
         FAULT_TEST(file_system_without_direct_io),
         FAULT_TEST(sync_transfers),
         FAULT_TEST(direct_is_refused),
+        FAULT_TEST(durable_writes),
         FAULT_TEST(missing_flags),
         FAULT_TEST(remap_copies),
     };
