@@ -174,6 +174,61 @@ static void waits_for_the_others(void **state)
     free(buffer);
 }
 
+/* Calls on the whole file wait for all that is in flight, but for a seek. */
+static int64_t run_whole(struct twostate_file *file, int call)
+{
+    switch (call) {
+    case 0:
+        return twostate_truncate(file, SIZE);
+    case 1:
+        return twostate_fallocate(file, 0, 0, SIZE);
+    case 2:
+        return twostate_remap(file, 0, file, 4096, 4096) - 4096;
+    default:
+        return twostate_seek(file, 0, SEEK_DATA);
+    }
+}
+
+struct whole {
+    struct task task;
+    struct twostate_file *file;
+    int call;
+};
+
+static void run_whole_waiting(void *arg)
+{
+    struct whole *w = arg;
+
+    CHECK(run_whole(w->file, w->call) == 0);
+    CHECK(twostate_waited_ns() > 0);
+}
+
+static void whole_file(void **state)
+{
+    struct fixture *f = *state;
+    char *buffer = memory_new(SIZE);
+
+    assert_int_equal(twostate_pwrite(f->file, buffer, SIZE, 0, 0), SIZE);
+    for (int call = 0; call < 4; call++)
+        for (enum twostate_iopath path = 0; path < PATHS; path++) {
+            struct whole w = {.file = f->file, .call = call};
+            struct twostate_hold hold;
+
+            assert_true(twostate_iopair_try_begin(&f->file->pair, path, &hold));
+            if (call == 3 && calls[0].beside[path]) {
+                assert_int_equal(run_whole(f->file, call), 0);
+                twostate_iopair_end(&hold);
+                continue;
+            }
+            task_start(&w.task, run_whole_waiting, &w);
+            AWAIT(task_done(&w.task) || somebody_waits(f->file));
+            assert_false(task_done(&w.task));
+            twostate_iopair_end(&hold);
+            task_join(&w.task);
+        }
+    free(buffer);
+}
+
 /* Whoever writes where another reads waits in the cache; NOWAIT is refused there too. */
 static void nowait_in_the_cache(void **state)
 {
@@ -254,8 +309,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ENGINE_TEST(refused_without_a_trace), ENGINE_TEST(runs_beside),
-        ENGINE_TEST(waits_for_the_others),    ENGINE_TEST(nowait_in_the_cache),
-        ENGINE_TEST(size_is_asked_again),     ENGINE_TEST(flags_are_read_once),
+        ENGINE_TEST(waits_for_the_others),    ENGINE_TEST(whole_file),
+        ENGINE_TEST(nowait_in_the_cache),     ENGINE_TEST(size_is_asked_again),
+        ENGINE_TEST(flags_are_read_once),
     };
 
     return RUN_WITH_BACKENDS(tests);
