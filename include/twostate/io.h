@@ -125,7 +125,7 @@ TWOSTATE_API int twostate_file_open(struct twostate_engine *engine, const char *
 /*
  * Closes a file: waits for the requests in flight, makes written data durable, and frees *file,
  * whatever it returns. Returns the first error that a write-back had and no fsync reported, or that
- * it had itself. Not from a callback (-EDEADLK, and the file stays open).
+ * it had itself. Not from a callback (-EDEADLK, and the file stays open). Once, by one thread.
  */
 TWOSTATE_API int twostate_file_close(struct twostate_file *file);
 
@@ -148,7 +148,10 @@ TWOSTATE_API ssize_t twostate_pread(struct twostate_file *file, void *buffer, si
 TWOSTATE_API ssize_t twostate_pwrite(struct twostate_file *file, const void *buffer, size_t length,
                                      int64_t offset, unsigned flags);
 
-/* Appends, and tells in *offset (which may be NULL) where. Concurrent appends never overlap. */
+/*
+ * Appends, and tells in *offset (which may be NULL) where, if it returns more than 0. Concurrent
+ * appends never overlap, and one of any length lands in one run.
+ */
 TWOSTATE_API ssize_t twostate_append(struct twostate_file *file, const struct iovec *iov,
                                      int iovcnt, unsigned flags, int64_t *offset);
 
@@ -221,8 +224,8 @@ struct twostate_file_stat {
 TWOSTATE_API int twostate_stat(struct twostate_file *file, struct twostate_file_stat *stat);
 
 /*
- * How long this thread's last read, write or other call waited for the file's locks, in
- * nanoseconds; in a callback, how long the request did. 0 if it found them free.
+ * How long this thread's last read, write or other call waited to begin, for the file's IOLOCK and
+ * mode, in nanoseconds; in a callback, how long the request did. 0 if it found them free.
  */
 TWOSTATE_API int64_t twostate_waited_ns(void);
 

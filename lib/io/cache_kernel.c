@@ -45,7 +45,7 @@ static int rw_flags(const struct kernel_cache *cache, unsigned flags)
            ((flags & CACHE_UNCACHED) && has_dontcache(cache) ? RWF_DONTCACHE : 0);
 }
 
-/* Without RWF_DONTCACHE: write the range back now and drop its pages. */
+/* Without RWF_DONTCACHE: write the range back now, which may wait, and drop its pages. */
 static void drop(const struct kernel_cache *cache, int64_t offset, int64_t length, bool wrote)
 {
     if (wrote)
@@ -69,7 +69,7 @@ static int64_t transfer(struct kernel_cache *cache, struct cursor *cursor, int64
         if (moved != -EOPNOTSUPP) /* else it is RWF_NOWAIT that is missing */
             __atomic_store_n(&cache->no_dontcache, 1, __ATOMIC_RELAXED);
     }
-    if (moved > 0 && (flags & CACHE_UNCACHED) && !has_dontcache(cache))
+    if (moved > 0 && (flags & CACHE_UNCACHED) && !(flags & CACHE_NOWAIT) && !has_dontcache(cache))
         drop(cache, offset, moved, write);
     return moved;
 }
