@@ -4,6 +4,7 @@
  * does falls on all of them alike; the order within a round changes from round to round.
  */
 #include "compare.h"
+#include "fsname.h"
 #include "lost.h"
 #include "report.h"
 #include "slow.h"
@@ -24,7 +25,8 @@
 #define SLOW_SHARE 0.35
 
 #define TORN_ROUNDS 2
-#define SLOW_ROUNDS 5
+#define SLOW_ROUNDS 7   /* at least, */
+#define SLOW_ROUND  0.3 /* and more as long as each lasts so many seconds */
 #define STARVED     0.1 /* of the operations of none */
 #define LOST_ENOUGH 3   /* losses under none that end the first part early, */
 #define LOST_ROUNDS 8   /* but not before so many rounds */
@@ -150,19 +152,33 @@ static void print_torn(const struct comparison *c)
     }
 }
 
+/* How many rounds make the best of the seconds that each lock has. */
+static unsigned slow_rounds(double seconds)
+{
+    double rounds = seconds / SLOW_ROUND;
+
+    if (rounds > ROUNDS_MAX)
+        return ROUNDS_MAX;
+    return rounds > SLOW_ROUNDS ? (unsigned)rounds : SLOW_ROUNDS;
+}
+
 static int run_slow(struct comparison *c)
 {
     const struct options *options = c->options;
-    double seconds = options->load.seconds * SLOW_SHARE / (LOCKS * SLOW_ROUNDS);
+    double seconds = options->load.seconds * SLOW_SHARE / LOCKS;
+    unsigned rounds = slow_rounds(seconds);
     int error = slow_prepare(options->path);
 
-    tell("slow: two buffered and two direct threads, 4 KiB at random, half of them writes");
-    for (unsigned round = 0; round < SLOW_ROUNDS && error == 0 && !load_interrupted; round++) {
+    printf("slow, on %s: two buffered and two direct threads, 4 KiB at random in 4 MiB, "
+           "half writes\n",
+           fsname(options->path));
+    fflush(stdout);
+    for (unsigned round = 0; round < rounds && error == 0 && !load_interrupted; round++) {
         for (unsigned i = 0; i < LOCKS && error == 0; i++) {
             unsigned lock = (i + round) % LOCKS;
 
-            error = slow_round(options->path, drivers[lock], &options->load.driver, seconds,
-                               options->load.seed + round, &c->slow[lock]);
+            error = slow_round(options->path, drivers[lock], &options->load.driver,
+                               seconds / rounds, options->load.seed + round, &c->slow[lock]);
             for (unsigned side = 0; side < SLOW_SIDES; side++)
                 c->rates[lock][side][round] = c->slow[lock].ops_per_s[side];
         }
