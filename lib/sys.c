@@ -21,17 +21,14 @@ static const uint32_t *upper_half(const uint64_t *word)
     return (const uint32_t *)(const void *)word + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 }
 
-int sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
-                    const struct timespec *deadline)
+void sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
+                     const struct timespec *deadline)
 {
     const int saved = errno;
-    int result = 0;
 
-    if (syscall(SYS_futex, upper_half(word), FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, upper,
-                deadline, NULL, groups) < 0)
-        result = -errno;
+    syscall(SYS_futex, upper_half(word), FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, upper, deadline,
+            NULL, groups);
     errno = saved;
-    return result;
 }
 
 void sys_futex_wake_(const uint64_t *word, uint32_t groups, int most)

@@ -54,11 +54,10 @@ static inline void sys_pause_(unsigned times)
 
 /*
  * Sleeps while the upper half of *word is `upper`, until a wake for one of `groups` or the absolute
- * CLOCK_MONOTONIC deadline (NULL: none). Returns -ETIMEDOUT when the deadline passed; anything
- * else, 0 or an error, means: look again.
+ * CLOCK_MONOTONIC deadline (NULL: none), or for no reason at all. The caller looks why.
  */
-int sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
-                    const struct timespec *deadline);
+void sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
+                     const struct timespec *deadline);
 
 /* Wakes up to `most` sleepers of `groups`. *word may be gone already: it is only an address. */
 void sys_futex_wake_(const uint64_t *word, uint32_t groups, int most);

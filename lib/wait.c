@@ -183,8 +183,8 @@ static void sleep_on(struct twostate_lock *lock, uint64_t w, uint32_t groups, st
 {
     struct timespec now;
 
-    if (sys_futex_wait_(&lock->word_, word_upper(w), groups, until) != -ETIMEDOUT)
-        return;
+    sys_futex_wait_(&lock->word_, word_upper(w), groups, until);
+    /* Whatever ended the sleep: one that is woken again and again grows impatient too. */
     now = sys_now_();
     waiter->impatient = passed(&waiter->patience, &now);
     waiter->timed_out = waiter->deadline != NULL && passed(waiter->deadline, &now);

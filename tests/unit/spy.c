@@ -5,7 +5,6 @@
 #include "sys.h"
 #include "threads.h"
 
-#include <errno.h>
 #include <twostate/lock.h>
 
 static uint32_t waits;
@@ -14,10 +13,10 @@ static uint32_t slow_calls;
 static uint32_t interrupting;
 
 /* The linker's --wrap makes these names. */
-int __real_sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
-                           const struct timespec *deadline);
-int __wrap_sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
-                           const struct timespec *deadline);
+void __real_sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
+                            const struct timespec *deadline);
+void __wrap_sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
+                            const struct timespec *deadline);
 void __real_sys_futex_wake_(const uint64_t *word, uint32_t groups, int most);
 void __wrap_sys_futex_wake_(const uint64_t *word, uint32_t groups, int most);
 void __real_twostate_lock_acquire_slow_(struct twostate_lock *lock, enum twostate_state state);
@@ -25,20 +24,18 @@ void __wrap_twostate_lock_acquire_slow_(struct twostate_lock *lock, enum twostat
 void __real_twostate_lock_release_slow_(struct twostate_lock *lock, enum twostate_state state);
 void __wrap_twostate_lock_release_slow_(struct twostate_lock *lock, enum twostate_state state);
 
-int __wrap_sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
-                           const struct timespec *deadline)
+void __wrap_sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
+                            const struct timespec *deadline)
 {
     const uint32_t count = add(&waits, 1);
     struct timespec soon;
 
-    if (!load(&interrupting))
-        return __real_sys_futex_wait_(word, upper, groups, deadline);
-    if (count % 2 == 0)
-        return -EINTR;
-    soon = after_ms(1);
-    if (deadline != NULL && is_past(deadline))
-        return -ETIMEDOUT;
-    return __real_sys_futex_wait_(word, upper, groups, &soon) == -ETIMEDOUT ? -EINTR : 0;
+    if (!load(&interrupting)) {
+        __real_sys_futex_wait_(word, upper, groups, deadline);
+    } else if (count % 2) {
+        soon = after_ms(1);
+        __real_sys_futex_wait_(word, upper, groups, &soon);
+    }
 }
 
 void __wrap_sys_futex_wake_(const uint64_t *word, uint32_t groups, int most)
