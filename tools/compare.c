@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The comparison has three parts. Each goes round the locks in turn, so that what else the machine
+ * The comparison has up to three parts. Each goes round the locks in turn, so that what else the machine
  * does falls on all of them alike; the order within a round changes from round to round.
  */
 #include "compare.h"
@@ -19,10 +19,11 @@
 #define ROUNDS_MAX 64
 #define NONE       2 /* in the tables below */
 
-/* Shares of the whole time, the rest being preparation and checks. */
-#define LOST_SHARE 0.25
-#define TORN_SHARE 0.25
-#define SLOW_SHARE 0.35
+/* What the parts take of the time, in proportion; all but RUNNING is preparation and checks. */
+#define RUNNING     0.85
+#define LOST_WEIGHT 5
+#define TORN_WEIGHT 5
+#define SLOW_WEIGHT 7
 
 #define TORN_ROUNDS 2
 #define SLOW_ROUNDS 7   /* at least, */
@@ -35,6 +36,7 @@ static const struct driver *const drivers[LOCKS] = {&driver_twostate, &driver_rw
 
 struct comparison {
     const struct options *options;
+    unsigned parts;
     struct lost_result lost[LOCKS];
     struct load_options load;
     struct load_result torn[LOCKS];
@@ -55,10 +57,21 @@ static void tell(const char *what)
     fflush(stdout);
 }
 
+static double seconds_of(const struct comparison *c, enum part part)
+{
+    static const unsigned weights[] = {
+        [PART_LOST] = LOST_WEIGHT, [PART_TORN] = TORN_WEIGHT, [PART_SLOW] = SLOW_WEIGHT};
+    unsigned all = 0;
+
+    for (unsigned bit = 1; bit <= PART_SLOW; bit <<= 1)
+        all += c->parts & bit ? weights[bit] : 0;
+    return c->options->load.seconds * RUNNING * weights[part] / all;
+}
+
 static int run_lost(struct comparison *c)
 {
     const struct options *options = c->options;
-    int64_t end = now_ns() + (int64_t)(options->load.seconds * LOST_SHARE * (double)NS_PER_S);
+    int64_t end = now_ns() + (int64_t)(seconds_of(c, PART_LOST) * (double)NS_PER_S);
     int error = lost_prepare(options->path);
 
     tell(
@@ -109,7 +122,7 @@ static void torn_options(struct comparison *c)
         .block_sizes = {65536}, .block_size_count = 1, .size = 8 * INT64_C(65536)};
     load->depth = 1;
     load->ops = 0;
-    load->seconds = c->options->load.seconds * TORN_SHARE / (LOCKS * TORN_ROUNDS);
+    load->seconds = seconds_of(c, PART_TORN) / (LOCKS * TORN_ROUNDS);
 }
 
 static int run_torn(struct comparison *c)
@@ -165,7 +178,7 @@ static unsigned slow_rounds(double seconds)
 static int run_slow(struct comparison *c)
 {
     const struct options *options = c->options;
-    double seconds = options->load.seconds * SLOW_SHARE / LOCKS;
+    double seconds = seconds_of(c, PART_SLOW) / LOCKS;
     unsigned rounds = slow_rounds(seconds);
     int error = slow_prepare(options->path);
 
@@ -234,6 +247,14 @@ static bool clean(const struct comparison *c, unsigned lock)
            c->torn[lock].fsync_eio + c->slow[lock].fsync_eio + c->slow[lock].errors == 0;
 }
 
+/* The parts differ in what they look for. */
+static const char *nothing_found(const struct comparison *c)
+{
+    if (c->parts & PART_TORN)
+        return "Nothing torn, stale or lost.";
+    return c->parts & PART_LOST ? "Nothing lost on disk." : "No errors; no data was checked.";
+}
+
 static void print_verdict(const struct comparison *c, unsigned lock)
 {
     const struct lost_result *lost = &c->lost[lock];
@@ -243,7 +264,7 @@ static void print_verdict(const struct comparison *c, unsigned lock)
     uint64_t errors = lost->errors + load_errors(torn) + c->slow[lock].errors;
 
     if (clean(c, lock))
-        printf("%s: clean. Nothing torn, stale or lost.\n", drivers[lock]->name);
+        printf("%s: clean. %s\n", drivers[lock]->name, nothing_found(c));
     else
         printf("%s: %llu acknowledged writes lost, %llu reads torn, %llu stale, %llu EIO from "
                "fsync, %llu errors%s.\n",
@@ -252,6 +273,8 @@ static void print_verdict(const struct comparison *c, unsigned lock)
                (unsigned long long)found_of(torn, FOUND_STALE), (unsigned long long)eio,
                (unsigned long long)errors,
                lock == NONE ? ": what IO without a lock does, expected here" : "");
+    if (c->slow_rounds == 0)
+        return;
     if (ratio(c, lock, SLOW_BUFFERED) < STARVED)
         printf("%s: the buffered side starves.\n", drivers[lock]->name);
     if (ratio(c, lock, SLOW_DIRECT) < STARVED)
@@ -291,8 +314,10 @@ static json_t *run_json(struct comparison *c, unsigned lock)
 
     json_t *run = report_json(torn, &c->options->load);
 
-    json_object_set_new(run, "lost_on_disk", lost_json(&c->lost[lock]));
-    json_object_set_new(run, "slow", slow_json(c, lock));
+    if (c->parts & PART_LOST)
+        json_object_set_new(run, "lost_on_disk", lost_json(&c->lost[lock]));
+    if (c->parts & PART_SLOW)
+        json_object_set_new(run, "slow", slow_json(c, lock));
     return run;
 }
 
@@ -307,23 +332,30 @@ static json_t *compare_json(struct comparison *c)
 
 int compare_run(const struct options *options, json_t **root)
 {
+    static const struct {
+        enum part part;
+        int (*run)(struct comparison *);
+        void (*print)(const struct comparison *);
+    } parts[] = {
+        {PART_LOST, run_lost, print_lost},
+        {PART_TORN, run_torn, print_torn},
+        {PART_SLOW, run_slow, print_slow},
+    };
     struct comparison *c = zalloc(1, sizeof(*c));
-    int status;
+    int status = 0;
 
     c->options = options;
+    c->parts = options->parts ? options->parts : PARTS_ALL;
     printf("twostate-io run %s --compare, seed %llu\n", options->path,
            (unsigned long long)options->load.seed);
-    status = run_lost(c);
-    if (status == 0) {
-        print_lost(c);
-        status = run_torn(c);
+    for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts) && status == 0; i++) {
+        if (!(c->parts & parts[i].part))
+            continue;
+        status = parts[i].run(c);
+        if (status == 0)
+            parts[i].print(c);
     }
     if (status == 0) {
-        print_torn(c);
-        status = run_slow(c);
-    }
-    if (status == 0) {
-        print_slow(c);
         for (unsigned i = 0; i < LOCKS; i++)
             print_verdict(c, i);
         status = clean(c, 0) ? 0 : 1;

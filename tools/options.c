@@ -55,7 +55,7 @@ static const struct option long_options[] = {
     {"size", required_argument, NULL, OPTION_SIZE},
     {"async", required_argument, NULL, OPTION_ASYNC},
     {"seed", required_argument, NULL, OPTION_SEED},
-    {"compare", no_argument, NULL, OPTION_COMPARE},
+    {"compare", optional_argument, NULL, OPTION_COMPARE},
     {"json", required_argument, NULL, OPTION_JSON},
     {"quiet", no_argument, NULL, OPTION_QUIET},
     {"keep", no_argument, NULL, OPTION_KEEP},
@@ -90,8 +90,10 @@ static const char help[] =
     "  --lock NAME           twostate: the engine; rwlock: a pthread_rwlock around system calls;\n"
     "                        none: system calls (twostate)\n"
     "  --backend NAME        of the engine's direct requests: auto, uring or threads (auto)\n"
-    "  --compare             all three locks in turn: what is lost on disk, what is torn, what is\n"
-    "                        slow; --seconds is for all of it (30), and only --backend, --seed "
+    "  --compare[=PARTS]     all three locks in turn: what is lost on disk, what is torn, what is\n"
+    "                        slow; --seconds is for all of it (30). PARTS chooses among "
+    "lost,torn,\n"
+    "                        slow. The parts have loads of their own, and only --backend, --seed "
     "and\n"
     "                        the options below apply\n"
     "\n"
@@ -166,6 +168,25 @@ static void add_block_size(struct load_options *load, const char *item)
         die("--block-sizes: more than %d", BLOCK_SIZES_MAX);
     layout->block_sizes[layout->block_size_count++] =
         (uint32_t)parse_size(item, "--block-sizes", BLOCK_MIN, BLOCK_SIZE_MAX);
+}
+
+static void add_parts(struct options *options, const char *names)
+{
+    static const char *const known[] = {"lost", "torn", "slow"}; /* by bit */
+
+    while (names != NULL) {
+        const char *comma = strchr(names, ',');
+        size_t length = comma ? (size_t)(comma - names) : strlen(names);
+        unsigned part = 0;
+
+        for (unsigned i = 0; i < sizeof(known) / sizeof(*known); i++)
+            if (length == strlen(known[i]) && strncmp(names, known[i], length) == 0)
+                part = 1U << i;
+        if (part == 0)
+            die("--compare: '%.*s' is not lost, torn or slow", (int)length, names);
+        options->parts |= part;
+        names = comma ? comma + 1 : NULL;
+    }
 }
 
 /* THREADS[@RATE] */
@@ -284,6 +305,7 @@ static void set_option(struct options *options, int option, const char *value)
         break;
     case OPTION_COMPARE:
         options->compare = true;
+        add_parts(options, value);
         break;
     case OPTION_JSON:
         options->json = value;

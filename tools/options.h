@@ -5,11 +5,15 @@
 
 #include "load.h"
 
+/* The parts of the comparison that shows what a lock is for: bits. */
+enum part { PART_LOST = 1, PART_TORN = 2, PART_SLOW = 4, PARTS_ALL = 7 };
+
 struct options {
     const char *path;
     const char *json; /* NULL: none */
     const struct driver *driver;
     bool compare, keep, overwrite;
+    unsigned parts; /* of the comparison; 0: none was named */
     struct load_options load;
 };
 
