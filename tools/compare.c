@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOCKS      3
+#define LOCKS      DRIVER_COUNT
+#define NONE       DRIVER_NONE
 #define ROUNDS_MAX 64
-#define NONE       2 /* in the tables below */
 
 /* What the parts take of the time, in proportion; all but RUNNING is preparation and checks. */
 #define RUNNING     0.85
@@ -32,29 +32,49 @@
 #define LOST_ENOUGH 3   /* losses under none that end the first part early, */
 #define LOST_ROUNDS 8   /* but not before so many rounds */
 
-static const struct driver *const drivers[LOCKS] = {&driver_twostate, &driver_rwlock, &driver_none};
-
 struct comparison {
     const struct options *options;
     unsigned parts;
     struct lost_result lost[LOCKS];
     struct load_options load;
+    char title[64];
     struct load_result torn[LOCKS];
     struct slow_result slow[LOCKS];
     double rates[LOCKS][SLOW_SIDES][ROUNDS_MAX];
     unsigned slow_rounds;
 };
 
-static int failed(const struct comparison *c, const char *lock, int error)
-{
-    fprintf(stderr, "twostate-io: %s under %s: %s\n", c->options->path, lock, strerror(-error));
-    return 2;
-}
-
 static void tell(const char *what)
 {
     printf("%s\n", what);
     fflush(stdout);
+}
+
+/* On a terminal, what is going on. rounds: how many there will be, 0 if time decides. */
+static void show(struct comparison *c, const char *part, unsigned round, unsigned rounds,
+                 unsigned lock)
+{
+    char of[16] = "";
+
+    if (rounds > 0)
+        snprintf(of, sizeof(of), " of %u", rounds);
+    snprintf(c->title, sizeof(c->title), "%s, round %u%s, %s", part, round + 1, of,
+             drivers[lock]->name);
+    if (c->options->load.progress)
+        fprintf(stderr, "\r%s \033[K", c->title);
+}
+
+static void show_end(const struct comparison *c)
+{
+    if (c->options->load.progress)
+        fputs("\r\033[K", stderr);
+}
+
+static int failed(const struct comparison *c, const char *lock, int error)
+{
+    show_end(c);
+    fprintf(stderr, "twostate-io: %s under %s: %s\n", c->options->path, lock, strerror(-error));
+    return 2;
 }
 
 static double seconds_of(const struct comparison *c, enum part part)
@@ -85,10 +105,12 @@ static int run_lost(struct comparison *c)
         for (unsigned i = 0; i < LOCKS && error == 0; i++) {
             unsigned lock = (i + round) % LOCKS;
 
+            show(c, "lost", round, 0, lock);
             error = lost_round(options->path, drivers[lock], &options->load.driver, round,
                                options->load.seed, &c->lost[lock]);
         }
     }
+    show_end(c);
     return error ? failed(c, "lost", error) : 0;
 }
 
@@ -122,6 +144,7 @@ static void torn_options(struct comparison *c)
         .block_sizes = {65536}, .block_size_count = 1, .size = 8 * INT64_C(65536)};
     load->depth = 1;
     load->ops = 0;
+    load->title = c->title;
     load->seconds = seconds_of(c, PART_TORN) / (LOCKS * TORN_ROUNDS);
 }
 
@@ -133,12 +156,15 @@ static int run_torn(struct comparison *c)
         c->load.seed = c->options->load.seed + round;
         for (unsigned i = 0; i < LOCKS; i++) {
             unsigned lock = (i + round) % LOCKS;
+
+            show(c, "torn", round, TORN_ROUNDS, lock);
             int error = load_run(c->options->path, drivers[lock], &c->load, &c->torn[lock]);
 
             if (error)
                 return failed(c, drivers[lock]->name, error);
         }
     }
+    show_end(c);
     return 0;
 }
 
@@ -190,6 +216,7 @@ static int run_slow(struct comparison *c)
         for (unsigned i = 0; i < LOCKS && error == 0; i++) {
             unsigned lock = (i + round) % LOCKS;
 
+            show(c, "slow", round, rounds, lock);
             error = slow_round(options->path, drivers[lock], &options->load.driver,
                                seconds / rounds, options->load.seed + round, &c->slow[lock]);
             for (unsigned side = 0; side < SLOW_SIDES; side++)
@@ -197,6 +224,7 @@ static int run_slow(struct comparison *c)
         }
         c->slow_rounds = round + 1;
     }
+    show_end(c);
     return error ? failed(c, "slow", error) : 0;
 }
 

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What the drivers share: how a request ends. */
+/* What the drivers share: how a request ends, and the list of them. */
 #include "driver.h"
 #include "util.h"
+
+const struct driver *const drivers[DRIVER_COUNT] = {
+    [DRIVER_TWOSTATE] = &driver_twostate,
+    [DRIVER_RWLOCK] = &driver_rwlock,
+    [DRIVER_NONE] = &driver_none,
+};
 
 void request_end(struct request *request, int64_t result, int64_t waited_ns)
 {

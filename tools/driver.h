@@ -62,6 +62,11 @@ struct driver {
 
 extern const struct driver driver_twostate, driver_rwlock, driver_none;
 
+/* All of them, as they are compared. */
+enum { DRIVER_TWOSTATE, DRIVER_RWLOCK, DRIVER_NONE, DRIVER_COUNT };
+
+extern const struct driver *const drivers[DRIVER_COUNT];
+
 /* Ends a request: the result, the time, the callback. */
 void request_end(struct request *request, int64_t result, int64_t waited_ns);
 

@@ -120,8 +120,10 @@ static void print_progress(const struct load *load, double seconds)
             for (unsigned f = 0; f < FOUND_COUNT; f++)
                 found[f] += get(&worker->found[kind][f]);
     }
+    const char *title = load->options->title ? load->options->title : load->driver->name;
+
     fprintf(stderr, "\r%s %.1f s: %llu ops, %.0f MB/s, torn %llu, stale %llu, lost %llu \033[K",
-            load->driver->name, seconds, (unsigned long long)ops, (double)bytes / 1e6 / seconds,
+            title, seconds, (unsigned long long)ops, (double)bytes / 1e6 / seconds,
             (unsigned long long)found[FOUND_TORN], (unsigned long long)found[FOUND_STALE],
             (unsigned long long)found[FOUND_LOST]);
 }

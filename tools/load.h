@@ -26,6 +26,7 @@ struct load_options {
     uint64_t ops;   /* 0: no limit */
     uint64_t seed;
     bool progress;
+    const char *title; /* what the progress line begins with; NULL: the lock's name */
 };
 
 /* What was found wrong. */

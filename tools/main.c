@@ -2,6 +2,7 @@
 /* twostate-io: the command. It takes care of the file, and has a load run on it or a comparison. */
 #include "block.h"
 #include "compare.h"
+#include "compare_load.h"
 #include "options.h"
 #include "report.h"
 #include "util.h"
@@ -80,7 +81,9 @@ int main(int argc, char **argv)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     bool made = take_file(&options);
-    int status = options.compare ? compare_run(&options, &root) : run_one(&options, &root);
+    int status = !options.compare   ? run_one(&options, &root)
+                 : options.own_load ? compare_load(&options, &root)
+                                    : compare_run(&options, &root);
 
     if (root != NULL && options.json == NULL)
         json_decref(root);

@@ -17,14 +17,15 @@
 enum {
     OPTION_KIND = 256, /* and one for each kind */
     OPTION_THREADS = OPTION_KIND + KIND_COUNT,
-    OPTION_LOCK,
-    OPTION_BACKEND,
     OPTION_BLOCK_SIZES,
     OPTION_UNALIGNED,
-    OPTION_SECONDS,
     OPTION_OPS,
     OPTION_SIZE,
     OPTION_ASYNC,
+    OPTION_LOAD_LAST = OPTION_ASYNC, /* up to here they say what the load is */
+    OPTION_LOCK,
+    OPTION_BACKEND,
+    OPTION_SECONDS,
     OPTION_SEED,
     OPTION_COMPARE,
     OPTION_JSON,
@@ -90,12 +91,13 @@ static const char help[] =
     "  --lock NAME           twostate: the engine; rwlock: a pthread_rwlock around system calls;\n"
     "                        none: system calls (twostate)\n"
     "  --backend NAME        of the engine's direct requests: auto, uring or threads (auto)\n"
-    "  --compare[=PARTS]     all three locks in turn: what is lost on disk, what is torn, what is\n"
-    "                        slow; --seconds is for all of it (30). PARTS chooses among "
-    "lost,torn,\n"
-    "                        slow. The parts have loads of their own, and only --backend, --seed "
-    "and\n"
-    "                        the options below apply\n"
+    "  --compare             the load given above under all three locks in turn, side by side;\n"
+    "                        if none is given, as --compare=lost,torn,slow. --seconds is for all\n"
+    "                        of it (30), --ops for each lock\n"
+    "  --compare=PARTS       loads made to show what a lock is for: lost, on disk; torn, of "
+    "reads;\n"
+    "                        slow, buffered beside direct IO. Of the options above only\n"
+    "                        --backend, --seconds and --seed apply\n"
     "\n"
     "Other\n"
     "  --json FILE           the results as JSON; - is the standard output\n"
@@ -220,10 +222,7 @@ static void add_threads(struct load_options *load, const char *item)
 
 static void set_driver(struct options *options, const char *name)
 {
-    static const struct driver *const drivers[] = {&driver_twostate, &driver_rwlock, &driver_none,
-                                                   NULL};
-
-    for (unsigned i = 0; drivers[i] != NULL; i++) {
+    for (unsigned i = 0; i < DRIVER_COUNT; i++) {
         if (strcmp(name, drivers[i]->name) == 0) {
             options->driver = drivers[i];
             return;
@@ -327,6 +326,7 @@ static void set_option(struct options *options, int option, const char *value)
         fputs("Try twostate-io --help.\n", stderr);
         exit(2);
     default:
+        options->own_load = options->own_load || option <= OPTION_LOAD_LAST;
         set_load_option(&options->load, option, value);
     }
 }
@@ -364,6 +364,8 @@ static void finish(struct options *options)
         threads += load->threads[i];
     if (threads == 0)
         die("no kind has a thread");
+    if (options->parts && options->own_load)
+        die("--compare=PARTS has loads of its own; without PARTS it compares the load given");
     if (load->seconds == 0 && load->ops == 0)
         load->seconds = options->compare ? 30 : 10;
     load->layout.private_slots = load->threads[KIND_REMAP];

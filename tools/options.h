@@ -13,6 +13,7 @@ struct options {
     const char *json; /* NULL: none */
     const struct driver *driver;
     bool compare, keep, overwrite;
+    bool own_load;  /* some of it was given */
     unsigned parts; /* of the comparison; 0: none was named */
     struct load_options load;
 };

@@ -22,13 +22,14 @@ static void print_row(const char *name, const struct kind_result *kind, double s
            (unsigned long long)kind->found[FOUND_LOST], (unsigned long long)kind->errors);
 }
 
-static void print_verdict(const struct load_result *result)
+void report_verdict(const struct load_result *result)
 {
     uint64_t found = load_found(result);
 
     for (unsigned i = 0; i < KIND_COUNT; i++)
         if (result->kinds[i].errors > 0)
-            printf("%s: first error: %s\n", kind_names[i], strerror(-result->kinds[i].error));
+            printf("%s: %s: first error: %s\n", result->lock, kind_names[i],
+                   strerror(-result->kinds[i].error));
     if (found == 0 && load_errors(result) == 0 && result->fsync_eio == 0)
         printf("%s: clean. Nothing torn, stale or lost.\n", result->lock);
     else if (is_none(result))
@@ -50,7 +51,7 @@ void report_print(const struct load_result *result)
     for (unsigned i = 0; i < KIND_COUNT; i++)
         if (result->kinds[i].ops > 0 || result->kinds[i].found[FOUND_LOST] > 0)
             print_row(kind_names[i], &result->kinds[i], result->seconds);
-    print_verdict(result);
+    report_verdict(result);
 }
 
 static json_t *kind_json(const struct kind_result *kind, double seconds)

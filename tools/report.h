@@ -10,6 +10,9 @@
 /* The table of one run, on stdout, and a sentence of what it means. */
 void report_print(const struct load_result *result);
 
+/* The sentence alone. */
+void report_verdict(const struct load_result *result);
+
 /* One entry of "runs". */
 json_t *report_json(const struct load_result *result, const struct load_options *options);
 

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The same load under each lock, in rounds: each goes round the locks, a different one first each
+ * time, so that what else the machine does falls on all of them alike.
+ */
+#include "compare_load.h"
+#include "report.h"
+#include "util.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RUNNING      0.8 /* of the time; the rest is writing the file and checking all of it */
+#define ROUNDS_LEAST 3
+#define ROUND        5.0 /* seconds under one lock that are worth one more round */
+
+struct table {
+    const struct options *options;
+    unsigned rounds;
+    struct load_result results[DRIVER_COUNT];
+};
+
+/* A multiple of the locks, so that each is as often the first as the others. */
+static unsigned count_rounds(const struct load_options *load)
+{
+    double wanted = load->seconds * RUNNING / (DRIVER_COUNT * ROUND);
+    unsigned rounds = ROUNDS_LEAST;
+
+    while (rounds < wanted && rounds < 999)
+        rounds += DRIVER_COUNT;
+    return load->ops > 0 && load->ops < rounds ? (unsigned)load->ops : rounds;
+}
+
+/* A round's share: of the time of all locks, but of the operations of each. */
+static struct load_options share_of(const struct table *table, unsigned round)
+{
+    struct load_options load = table->options->load;
+
+    load.seconds *= RUNNING / (DRIVER_COUNT * table->rounds);
+    if (load.ops > 0)
+        load.ops = load.ops / table->rounds + (round < load.ops % table->rounds);
+    load.seed += round;
+    return load;
+}
+
+static int run_round(struct table *table, unsigned round)
+{
+    struct load_options load = share_of(table, round);
+    char title[64];
+
+    load.title = title;
+    for (unsigned i = 0; i < DRIVER_COUNT; i++) {
+        unsigned lock = (i + round) % DRIVER_COUNT;
+
+        snprintf(title, sizeof(title), "round %u of %u, %s", round + 1, table->rounds,
+                 drivers[lock]->name);
+        if (load.progress)
+            fprintf(stderr, "\r%s \033[K", title);
+        int error = load_run(table->options->path, drivers[lock], &load, &table->results[lock]);
+
+        if (error) {
+            fprintf(stderr, "twostate-io: %s under %s: %s\n", table->options->path,
+                    drivers[lock]->name, strerror(-error));
+            return error;
+        }
+    }
+    return 0;
+}
+
+static double rate(const struct load_result *result, unsigned kind)
+{
+    return result->seconds > 0 ? (double)result->kinds[kind].ops / result->seconds : 0;
+}
+
+static void print_row(const struct table *table, unsigned kind, unsigned lock)
+{
+    const struct load_result *result = &table->results[lock];
+    const struct kind_result *row = &result->kinds[kind];
+    double base = rate(&table->results[DRIVER_NONE], kind);
+
+    printf("%-15s %-9s %9.0f %7.2f %10.1f %10.1f %6llu %6llu %6llu %6llu\n",
+           lock == 0 ? kind_names[kind] : "", drivers[lock]->name, rate(result, kind),
+           base > 0 ? rate(result, kind) / base : 0, hist_us(&row->latency, 0.99),
+           hist_us(&row->wait, 0.999), (unsigned long long)row->found[FOUND_TORN],
+           (unsigned long long)row->found[FOUND_STALE], (unsigned long long)row->found[FOUND_LOST],
+           (unsigned long long)row->errors);
+}
+
+/* The locks are beside each other under each kind that any of them ran, or lost data of. */
+static void print_table(const struct table *table)
+{
+    printf("%-15s %-9s %9s %7s %10s %10s %6s %6s %6s %6s\n", "kind", "lock", "ops/s", "x none",
+           "p99 us", "wait 99.9", "torn", "stale", "lost", "errors");
+    for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
+        uint64_t any = 0;
+
+        for (unsigned lock = 0; lock < DRIVER_COUNT; lock++) {
+            const struct kind_result *row = &table->results[lock].kinds[kind];
+
+            any += row->ops + row->errors + row->found[FOUND_LOST];
+        }
+        for (unsigned lock = 0; lock < DRIVER_COUNT && any > 0; lock++)
+            print_row(table, kind, lock);
+    }
+    printf("%-15s", "fsync EIO");
+    for (unsigned lock = 0; lock < DRIVER_COUNT; lock++)
+        printf(" %s %llu", drivers[lock]->name, (unsigned long long)table->results[lock].fsync_eio);
+    printf("\n");
+}
+
+static json_t *table_json(const struct table *table)
+{
+    json_t *runs = json_array();
+
+    for (unsigned lock = 0; lock < DRIVER_COUNT; lock++)
+        json_array_append_new(runs, report_json(&table->results[lock], &table->options->load));
+    return json_pack("{s:o}", "runs", runs);
+}
+
+int compare_load(const struct options *options, json_t **root)
+{
+    struct table *table = zalloc(1, sizeof(*table));
+    int status = 2, error = 0;
+
+    table->options = options;
+    table->rounds = count_rounds(&options->load);
+    printf("twostate-io run %s --compare, seed %llu: the load in %u rounds\n", options->path,
+           (unsigned long long)options->load.seed, table->rounds);
+    fflush(stdout);
+    for (unsigned round = 0; round < table->rounds && error == 0 && !load_interrupted; round++)
+        error = run_round(table, round);
+    if (error == 0) {
+        print_table(table);
+        for (unsigned lock = 0; lock < DRIVER_COUNT; lock++)
+            report_verdict(&table->results[lock]);
+        *root = table_json(table);
+        status = report_status(&table->results[DRIVER_TWOSTATE]);
+    }
+    free(table);
+    return status;
+}
