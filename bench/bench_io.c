@@ -9,7 +9,7 @@
 #include "clock.h"
 #include "report.h"
 
-#define DEFAULT_RUNS 5
+#define DEFAULT_RUNS 7
 #define QUICK_RUNS   3
 
 static const char usage[] =
@@ -21,7 +21,7 @@ static const char usage[] =
     "  --json FILE  write the figures to FILE\n"
     "  --dir DIR    where the test file is made, without a name (the current directory)\n"
     "  --quick      a smaller file, shorter runs: under 30 s\n"
-    "  --runs N     each figure is the median of N runs (5; with --quick 3)\n"
+    "  --runs N     each figure is the median of N runs (7; with --quick 3)\n"
     "  --help       print this\n";
 
 static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_lock: the lock against its peers. The command line; pair.c and mixed.c do the work. */
+/* bench_lock: the lock against its peers. The command line; pair.c, mixed.c, starve.c do the work. */
 #include "bench_lock.h"
 
 #include <string.h>
@@ -12,23 +12,41 @@
 #define QUICK_RUNS   3
 
 static const char usage[] =
-    "usage: bench_lock pair|mixed [--json FILE] [--plot FILE.svg] [--quick] [--runs N]\n"
+    "usage: bench_lock pair|mixed|starve [--json FILE] [--plot FILE.svg] [--quick] [--runs N]\n"
     "\n"
     "  pair   what acquire and release cost, 1 and 2 threads that share one state\n"
     "  mixed  throughput and waits where two states contend, over threads, hold times and shares\n"
+    "  starve how often one thread gets state B while holders of A overlap\n"
     "\n"
     "  --json FILE      write the figures to FILE\n"
-    "  --plot FILE.svg  draw them (needs gnuplot)\n"
+    "  --plot FILE.svg  draw them (pair and mixed; needs gnuplot)\n"
     "  --quick          fewer cells, shorter runs: under 30 s\n"
     "  --runs N         each figure is the median of N runs (7; with --quick 3)\n"
     "  --help           print this\n";
+
+static const struct command {
+    const char *name;
+    int (*main)(const struct options *options);
+    bool draws;
+} commands[] = {
+    {"pair", pair_main, true}, {"mixed", mixed_main, true}, {"starve", starve_main, false}};
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
 
 int main(int argc, char **argv)
 {
     static const struct option known[] = {CLI_JSON, CLI_PLOT, CLI_QUICK,
                                           CLI_RUNS, CLI_HELP, CLI_END};
-    struct cli cli = {
-        .program = "bench_lock", .usage = usage, .operand_is = "which benchmark, pair or mixed?"};
+    struct cli cli = {.program = "bench_lock",
+                      .usage = usage,
+                      .operand_is = "which benchmark, pair, mixed or starve?"};
+    const struct command *command = NULL;
     struct options options;
     const int status = cli_parse(&cli, known, argc, argv);
 
@@ -37,12 +55,15 @@ int main(int argc, char **argv)
     options = (struct options){.quick = cli.quick, .runs = cli.runs, .plot = cli.plot};
     if (options.runs == 0)
         options.runs = options.quick ? QUICK_RUNS : DEFAULT_RUNS;
-    if (strcmp(cli.operand, "pair") != 0 && strcmp(cli.operand, "mixed") != 0)
-        return cli_bad(&cli, "pair or mixed, not ", cli.operand);
+    command = find(cli.operand);
+    if (command == NULL)
+        return cli_bad(&cli, "pair, mixed or starve, not ", cli.operand);
+    if (cli.plot != NULL && !command->draws)
+        return cli_bad(&cli, "no plot of ", cli.operand);
     if (cli.plot != NULL && !report_can_plot())
         return 1;
     if (cli.json != NULL && (options.json = report_open(cli.json)) == NULL)
         return 1;
     clock_calibrate();
-    return strcmp(cli.operand, "pair") == 0 ? pair_main(&options) : mixed_main(&options);
+    return command->main(&options);
 }

@@ -16,5 +16,6 @@ struct options {
 /* Each runs, prints its table, writes its files; returns the exit status. */
 int pair_main(const struct options *options);
 int mixed_main(const struct options *options);
+int starve_main(const struct options *options); /* has no plot */
 
 #endif
