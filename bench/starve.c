@@ -98,7 +98,7 @@ static void measure(const struct contender *contender, uint64_t slice_ns, struct
 
     memset(run, 0, sizeof(*run));
     for (unsigned i = 0; i < HOLDERS; i++) {
-        holders[i] = (struct holder){.run = run, .delay_ns = i * (HOLD_NS / HOLDERS)};
+        holders[i] = (struct holder){.run = run, .delay_ns = (uint64_t)i * (HOLD_NS / HOLDERS)};
         start(&holders[i].thread, contender->hold_a, &holders[i]);
     }
     start(&wanting, contender->want_b, run);
