@@ -117,7 +117,9 @@ def options(directory):
         ["run", data, "--threads", "reads=1"], ["run", data, "--threads", "fsync"],
         ["run", data, "--threads", "all=0"], ["run", data, "--threads", "fsync=65"],
         ["run", data, "--punch", "1@0"], ["run", data, "--punch", "1@"],
-        ["run", data, "--append", "1.5"],
+        ["run", data, "--append", "1.5"], ["run", data, "--compare=fast"],
+        ["run", data, "--compare="], ["run", data, "--compare=lost,"],
+        ["run", data, "--compare=lost", "--size", "1M"],
     ]
     for arguments in mistakes:
         done = run(*arguments, status=2)
@@ -174,6 +176,50 @@ def compare(directory):
     check("twostate: clean" in done.stdout, "verdict")
 
 
+def compare_load(directory):
+    """The load that is given runs under each lock, in rounds; the engine is clean."""
+    wanted = ["buffered_read", "buffered_write", "direct_read", "direct_write"]
+    runs, done = run_json(directory, "--compare", "--seconds", "4", "--size", "1M", "--async", "2",
+                          "--block-sizes", "4k", "--threads",
+                          "all=0," + ",".join(name + "=1" for name in wanted))
+    check([entry["lock"] for entry in runs] == LOCKS, "locks")
+    check_clean(runs[0])
+    for entry in runs:
+        for name in KINDS:
+            ran = entry["kinds"][name]["ops"] > 0
+            check(ran == (name in wanted), f"{name} under {entry['lock']}")
+        check("slow" not in entry and "lost_on_disk" not in entry, "a part that was not asked for")
+    check("in 3 rounds" in done.stdout and "twostate: clean" in done.stdout, "rounds, verdict")
+    rows = [line.split() for line in done.stdout.splitlines()]
+    for name in wanted:
+        first = next(i for i, row in enumerate(rows) if row[:2] == [name, LOCKS[0]])
+        check([row[-9] for row in rows[first:first + 3]] == LOCKS, f"{name} is not side by side")
+    check(done.stderr == "", "progress without a terminal")
+
+    runs, _ = run_json(directory, "--compare", "--ops", "400", "--size", "1M")
+    for entry in runs:
+        check(380 <= total(entry, "ops") <= 400, f"operations under {entry['lock']}")
+    run_json(directory, "--compare", "--ops", "1", "--size", "1M")
+    check(os.listdir(directory) == ["out.json"], "the file is left behind")
+
+
+def compare_parts(directory):
+    """Only the parts that are named; a verdict on no more than they look at."""
+    parts = {"lost": "lost on disk:", "torn": "torn reads:", "slow": "slow, on "}
+    for chosen in (["lost", "slow"], ["torn"], ["slow"]):
+        runs, done = run_json(directory, "--compare=" + ",".join(chosen), "--seconds", "2")
+        check([entry["lock"] for entry in runs] == LOCKS, "locks")
+        check_clean(runs[0])
+        for name, heading in parts.items():
+            check((heading in done.stdout) == (name in chosen), f"heading of {name}")
+        for entry in runs:
+            check(("lost_on_disk" in entry) == ("lost" in chosen), "lost_on_disk")
+            check(("slow" in entry) == ("slow" in chosen), "slow")
+            check((entry["kinds"]["buffered_read"]["ops"] > 0) == ("torn" in chosen), "torn")
+        check(("torn, stale or lost" in done.stdout) == ("torn" in chosen), "verdict")
+        check(("starves" not in done.stdout) or "slow" in chosen, "starvation was not looked at")
+
+
 def output(*command):
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
@@ -211,7 +257,8 @@ def terminated(number, frame):
 
 
 def main():
-    cases = {case.__name__: case for case in (mixed, none, options, files, compare, loop)}
+    cases = {case.__name__: case for case in (
+        mixed, none, options, files, compare, compare_load, compare_parts, loop)}
     signal.signal(signal.SIGTERM, terminated)
     with tempfile.TemporaryDirectory(prefix="tool-", dir=sys.argv[2]) as directory:
         try:
