@@ -125,6 +125,8 @@ int compare_load(const struct options *options, json_t **root)
 
     table->options = options;
     table->rounds = count_rounds(&options->load);
+    for (unsigned lock = 0; lock < DRIVER_COUNT; lock++) /* should a signal keep it from running */
+        table->results[lock].lock = drivers[lock]->name;
     printf("twostate-io run %s --compare, seed %llu: the load in %u rounds\n", options->path,
            (unsigned long long)options->load.seed, table->rounds);
     fflush(stdout);
