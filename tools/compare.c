@@ -301,7 +301,7 @@ static void print_verdict(const struct comparison *c, unsigned lock)
                (unsigned long long)found_of(torn, FOUND_STALE), (unsigned long long)eio,
                (unsigned long long)errors,
                lock == NONE ? ": what IO without a lock does, expected here" : "");
-    if (c->slow_rounds == 0)
+    if (c->slow_rounds == 0 || load_interrupted) /* too little to tell */
         return;
     if (ratio(c, lock, SLOW_BUFFERED) < STARVED)
         printf("%s: the buffered side starves.\n", drivers[lock]->name);
