@@ -117,7 +117,7 @@ static bool submittable(struct transfer *t)
 {
     struct cache *cache = t->file->cache;
 
-    return !(t->write && transfer_extends_(t)) &&
+    return !(t->write && transfer_extends_(t)) && transfer_clip_(t) == 0 && t->cursor.window > 0 &&
            cache->ops->write_back(cache, t->offset, (int64_t)t->cursor.window) == 0;
 }
 

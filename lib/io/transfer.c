@@ -214,11 +214,29 @@ static int64_t move_bounced(struct transfer *t, struct backend_op *op)
     return moved;
 }
 
+int transfer_clip_(struct transfer *t)
+{
+    const int64_t unit = t->file->direct_offset;
+    int64_t size = 0;
+    int64_t end = 0;
+
+    if (t->write || end_of(t) <= file_known_size_(t->file))
+        return 0;
+    size = file_size_(t->file);
+    if (size < 0)
+        return (int)size;
+    end = t->offset < size ? (size + unit - 1) / unit * unit : t->offset;
+    if (end < end_of(t))
+        cursor_show_(&t->cursor, (size_t)(end - t->offset));
+    return 0;
+}
+
 /* DIRECT is held. */
 static int64_t move_direct(struct transfer *t)
 {
     struct cache *cache = t->file->cache;
     const int64_t offset = t->offset;
+    const int clipped = transfer_clip_(t);
     const int64_t length = (int64_t)t->cursor.window;
     struct backend_op op = {
         .fd = t->file->direct_fd,
@@ -226,8 +244,11 @@ static int64_t move_direct(struct transfer *t)
         .write = t->write,
         .rw_flags = transfer_direct_flags_(t),
     };
-    int64_t moved = cache->ops->write_back(cache, offset, length);
+    int64_t moved = 0;
 
+    if (clipped || length == 0)
+        return clipped;
+    moved = cache->ops->write_back(cache, offset, length);
     if (moved)
         return moved;
     moved = offset_aligned(t) && memory_aligned(t)

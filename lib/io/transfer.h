@@ -27,6 +27,13 @@ bool transfer_plain_direct_(struct transfer *t);
 /* Whether a write reaches past the end of file, as it is now. A path is held. */
 bool transfer_extends_(struct transfer *t);
 
+/*
+ * DIRECT is held. Makes a direct read end with the block that holds the end of file, as it is now; what
+ * the window shows may become nothing. File systems allocate space past the end ahead of writes, and
+ * XFS answers -EIO to a direct read that comes upon some of it. 0 or -errno.
+ */
+int transfer_clip_(struct transfer *t);
+
 /* The RWF_ flags of its direct requests. */
 int transfer_direct_flags_(const struct transfer *t);
 
