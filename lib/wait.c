@@ -14,7 +14,7 @@
 #include <inttypes.h>
 #include <limits.h>
 
-#define PATIENCE_NS 500000
+#define PATIENCE_NS 1000000
 #define NS_PER_S    1000000000L
 /* A waiter looks so many times before it sleeps, after 8, 16, 32, ... pauses: 4 us in all. */
 #define LOOKS        5

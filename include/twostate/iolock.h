@@ -8,7 +8,7 @@
  *
  * Guarantees: those of lock.h, with state A read as shared and state B as exclusive, except that
  * exclusive has one holder. So shared holders do not starve an exclusive waiter, nor exclusive
- * holders a shared one: after its patience (500 us) a waiter waits for the holds in progress and
+ * holders a shared one: after its patience (1 ms) a waiter waits for the holds in progress and
  * one phase of the other side. Between exclusive waiters nothing is promised but that one gets in.
  *
  * Memory: 8 bytes. Zeroed memory is an unlocked lock; there is nothing to destroy.

@@ -9,7 +9,7 @@
  *
  *   G1  States A and B are never held at the same time.
  *   G2  Any number of holders share one state, up to TWOSTATE_LOCK_MAX_HOLDERS; more are refused.
- *   G3  No starvation on either side. A waiter waits at most its patience (500 us), plus the holds
+ *   G3  No starvation on either side. A waiter waits at most its patience (1 ms), plus the holds
  *       then in progress, plus one phase of the other state, plus one drain if somebody drains.
  *   G4  With no opposite holder or waiter, acquire is one successful atomic read-modify-write.
  *   G5  Release never blocks, and makes a system call only to wake somebody.
