@@ -129,9 +129,9 @@ static void print_progress(const struct load *load, double seconds)
 }
 
 /* Waits for the end of the run, which it brings about if time or a signal does. */
-static double supervise(struct load *load)
+static void supervise(struct load *load, int64_t begun)
 {
-    int64_t begun = now_ns(), shown = begun;
+    int64_t shown = begun;
     int64_t limit = (int64_t)(load->options->seconds * (double)NS_PER_S);
 
     for (;;) {
@@ -150,7 +150,6 @@ static double supervise(struct load *load)
     }
     if (load->options->progress)
         fputs("\r\033[K", stderr);
-    return (double)(now_ns() - begun) / (double)NS_PER_S;
 }
 
 static void add_up(const struct load *load, struct load_result *result)
@@ -192,15 +191,19 @@ static void finish(struct load *load, struct load_result *result)
 
 static void run_threads(struct load *load, struct load_result *result)
 {
+    int64_t begun =
+        now_ns(); /* the threads may have done all there is to do before the last starts */
+
     for (unsigned i = 0; i < load->worker_count; i++) {
         int error = pthread_create(&load->workers[i].thread, NULL, worker_main, &load->workers[i]);
 
         if (error)
             die("cannot start a thread: %s", strerror(error));
     }
-    result->seconds += supervise(load);
+    supervise(load, begun);
     for (unsigned i = 0; i < load->worker_count; i++)
         pthread_join(load->workers[i].thread, NULL);
+    result->seconds += (double)(now_ns() - begun) / (double)NS_PER_S;
 }
 
 int load_run(const char *path, const struct driver *driver, const struct load_options *options,
