@@ -15,15 +15,35 @@
 #define PAGE_RECORD      4096
 #define ODD_RECORD       1500
 
-static int64_t zone_init(struct zone *zone, uint32_t number, int64_t base, uint32_t length,
-                         int64_t bytes)
+static int64_t slots_of(int64_t bytes, uint32_t length)
 {
     int64_t slots = bytes / length;
 
+    return slots < 2 ? 2 : slots;
+}
+
+static unsigned zones_of(const struct layout_options *options)
+{
+    return options->block_size_count + (options->unaligned_pct > 0);
+}
+
+int64_t layout_slots(const struct layout_options *options)
+{
+    int64_t share = options->size / zones_of(options);
+    int64_t slots = options->unaligned_pct > 0 ? slots_of(share, UNALIGNED_LENGTH) : 0;
+
+    for (unsigned i = 0; i < options->block_size_count; i++)
+        slots += slots_of(share, options->block_sizes[i]);
+    return slots;
+}
+
+static int64_t zone_init(struct zone *zone, uint32_t number, int64_t base, uint32_t length,
+                         int64_t bytes)
+{
     zone->number = number;
     zone->base = base;
     zone->length = length;
-    zone->slots = slots < 2 ? 2 : (uint32_t)slots;
+    zone->slots = (uint32_t)slots_of(bytes, length);
     zone->order = zalloc(zone->slots, sizeof(*zone->order));
     for (uint32_t i = 0; i < zone->slots; i++)
         order_init(&zone->order[i], KIND_BUFFERED_WRITE);
@@ -37,7 +57,7 @@ static int64_t round_up(int64_t offset)
 
 void layout_init(struct layout *layout, const struct layout_options *options)
 {
-    unsigned zones = options->block_size_count + (options->unaligned_pct > 0);
+    unsigned zones = zones_of(options);
     int64_t share = options->size / zones, at = 0;
 
     memset(layout, 0, sizeof(*layout));

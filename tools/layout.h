@@ -17,6 +17,7 @@
 #define BLOCK_SIZES_MAX 8
 #define BLOCK_SIZE_MAX  1048576 /* larger reads and writes are not promised to be atomic */
 #define PAGE            4096
+#define SLOTS_MAX       (INT64_C(16) << 20) /* the order of each takes memory */
 
 struct layout_options {
     uint32_t block_sizes[BLOCK_SIZES_MAX];
@@ -43,6 +44,10 @@ struct layout {
     struct tail tail;
 };
 
+/* How many slots a layout of these options has. */
+int64_t layout_slots(const struct layout_options *options);
+
+/* Of at most SLOTS_MAX slots. */
 void layout_init(struct layout *layout, const struct layout_options *options);
 void layout_destroy(struct layout *layout);
 

@@ -368,6 +368,11 @@ static void finish(struct options *options)
         die("--compare=PARTS has loads of its own; without PARTS it compares the load given");
     if (load->seconds == 0 && load->ops == 0)
         load->seconds = options->compare ? 30 : 10;
+    int64_t slots = layout_slots(&load->layout);
+
+    if (slots > SLOTS_MAX)
+        die("--size, --block-sizes: %lld blocks in the file; at most %lld", (long long)slots,
+            (long long)SLOTS_MAX);
     load->layout.private_slots = load->threads[KIND_REMAP];
     if (load->depth > 128)
         load->driver.depth = load->depth;

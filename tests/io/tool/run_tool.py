@@ -120,6 +120,9 @@ def options(directory):
         ["run", data, "--append", "1.5"], ["run", data, "--compare=fast"],
         ["run", data, "--compare="], ["run", data, "--compare=lost,"],
         ["run", data, "--compare=lost", "--size", "1M"],
+        ["run", data, "--size", "1T", "--block-sizes", "64", "--unaligned", "0", "--ops", "10"],
+        ["run", data, "--size", "1T"], ["run", data, "--size", "1025M", "--block-sizes", "64",
+                                        "--unaligned", "off", "--ops", "10"],
     ]
     for arguments in mistakes:
         done = run(*arguments, status=2)
@@ -136,6 +139,9 @@ def options(directory):
     check(runs[0]["seed"] == 77, "seed")
     check(450 <= total(runs[0], "ops") <= 500, "ops")
     check_clean(runs[0])
+    runs, _ = run_json(directory, "--ops", "100", "--size", "1M", "--fsync", "0")
+    for name, kind in runs[0]["kinds"].items():
+        check(runs[0]["seconds"] * 1e6 >= 0.9 * kind["p999_us"], f"shorter than one {name}")
 
 
 def files(directory):
