@@ -94,7 +94,7 @@ enum twostate_io_flags {
     TWOSTATE_IO_DSYNC = 2,  /* a write is durable before it is acknowledged */
     TWOSTATE_IO_NOWAIT = 4, /* -EAGAIN, without side effects, rather than wait for a lock or IO */
     TWOSTATE_IO_APPEND = 8, /* a write goes to the end of file; its offset is ignored */
-    TWOSTATE_IO_DONTCACHE = 16 /* buffered, but leaves nothing in the cache behind */
+    TWOSTATE_IO_DONTCACHE = 16 /* buffered; the kernel is asked not to keep it cached */
 };
 
 /*
@@ -134,8 +134,9 @@ TWOSTATE_API int twostate_file_close(struct twostate_file *file);
  * fewer than asked at the end of file (0 at or past it) or, if the file system ran out of space or
  * failed midway, those before that. iovcnt 0 and zero lengths transfer 0 bytes. More than IOV_MAX
  * pieces, or lengths beyond SSIZE_MAX: -EINVAL. A write past the end of file leaves zeroes between.
- * With TWOSTATE_IO_NOWAIT, a direct write that would make the file larger is -EAGAIN always, and so
- * is buffered IO on a file system that can't tell whether it would wait.
+ * With TWOSTATE_IO_NOWAIT a transfer may also end where it would have had to wait: what it moved
+ * till then is one smaller transfer. A direct write that would make the file larger is -EAGAIN then,
+ * always, and so is buffered IO on a file system that can't tell whether it would wait.
  */
 TWOSTATE_API ssize_t twostate_preadv(struct twostate_file *file, const struct iovec *iov,
                                      int iovcnt, int64_t offset, unsigned flags);

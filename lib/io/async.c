@@ -21,20 +21,29 @@ struct request {
     int64_t length;
     int64_t waited;
     int64_t result;
+    uint32_t users; /* the completion, and a submitter that still holds the IOLOCK; atomic */
     twostate_done *done;
     void *arg;
 };
 
-/* The last step of every request: nothing touches it afterwards. */
-static void finish(struct request *request, int64_t result)
+/* The last of its users frees the request and lets the file be closed. */
+static void drop(struct request *request)
 {
     struct twostate_file *file = request->transfer.file;
 
+    if (__atomic_sub_fetch(&request->users, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    free(request);
+    file_leave_(file);
+}
+
+/* The last step of every request. */
+static void finish(struct request *request, int64_t result)
+{
     waited_set_(request->waited);
     transfer_destroy_(&request->transfer);
     callback_run_(request->done, request->arg, (ssize_t)result);
-    free(request);
-    file_leave_(file);
+    drop(request);
 }
 
 static void queue(struct request *request, void (*run)(struct job *job))
@@ -51,6 +60,15 @@ static void run_waiting(struct job *job)
     waited_set_(request->waited);
     request->result = transfer_run_(&request->transfer, NULL);
     request->waited = twostate_waited_ns();
+    finish(request, request->result);
+}
+
+/* In a worker: a DSYNC write has failed. */
+static void run_after_failure(struct job *job)
+{
+    struct request *request = caa_container_of(job, struct request, job);
+
+    file_sync_(request->transfer.file, true);
     finish(request, request->result);
 }
 
@@ -88,8 +106,11 @@ static void direct_done(struct backend_op *op)
         result = request->moved;
     transfer_direct_done_(t, t->offset, request->length, result);
     twostate_iopair_complete(&request->hold);
+    request->result = result;
     if (transfer_refused_(result))
         queue(request, run_waiting);
+    else if (transfer_dsync_failed_(t, result, request->length))
+        queue(request, run_after_failure);
     else
         finish(request, result);
 }
@@ -107,9 +128,11 @@ static void submit_direct(struct request *request, struct twostate_hold *hold)
         .write = t->write,
         .done = direct_done,
     };
+    request->users = 2;
     twostate_iopair_submitting(hold, &request->hold);
     submit_rest(request);
     twostate_iopair_submitted(hold);
+    drop(request);
 }
 
 /* Whether the request may go to the backend under the DIRECT hold: nothing has to be done first. */
@@ -185,6 +208,7 @@ static struct request *new_request(twostate_done *done, void *arg)
     if (request) {
         request->done = done;
         request->arg = arg;
+        request->users = 1;
     }
     return request;
 }

@@ -143,8 +143,12 @@ static int cache_sync(struct cache *base, bool data_only)
 {
     const int fd = kernel_cache(base)->sync_fd;
     const int saved = errno;
+    int result = 0;
 
-    return answer(data_only ? fdatasync(fd) : fsync(fd), saved);
+    do {
+        result = data_only ? fdatasync(fd) : fsync(fd);
+    } while (result < 0 && errno == EINTR);
+    return answer(result, saved);
 }
 
 static void cache_destroy(struct cache *base)

@@ -21,6 +21,16 @@ struct twostate_engine {
     uint32_t files;
 };
 
+/* Group commit: see durable.c. */
+struct sync_state {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    uint64_t started; /* syncs */
+    uint64_t finished;
+    bool running;
+    bool metadata; /* somebody who waits for the next one wants more than the data */
+};
+
 struct twostate_file {
     struct twostate_engine *engine;
     struct twostate_iopair pair;
@@ -35,8 +45,9 @@ struct twostate_file {
     bool writable;
     pthread_mutex_t size_lock; /* held by who raises the size through the cache */
     int64_t known_size;        /* the file is at least this large; atomic */
-    int32_t error;             /* first failed write-back, -errno; atomic */
-    uint32_t unsynced;         /* written since the last sync; atomic */
+    struct sync_state syncs;
+    int32_t error;     /* first failed write-back, -errno; atomic */
+    uint32_t unsynced; /* written since the last sync; atomic */
 };
 
 /* Counts the caller in, so that close waits for it: 0, -EBADF or -EDEADLK (in a callback). */

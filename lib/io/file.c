@@ -157,6 +157,8 @@ static void free_file(struct twostate_file *file)
         close(file->sync_fd);
     if (file->fd >= 0)
         close(file->fd);
+    pthread_cond_destroy(&file->syncs.changed);
+    pthread_mutex_destroy(&file->syncs.mutex);
     pthread_mutex_destroy(&file->size_lock);
     free(file);
 }
@@ -192,6 +194,8 @@ int twostate_file_open(struct twostate_engine *engine, const char *path, int fla
     file->engine = engine;
     file->fd = file->direct_fd = file->sync_fd = -1;
     pthread_mutex_init(&file->size_lock, NULL);
+    pthread_mutex_init(&file->syncs.mutex, NULL);
+    pthread_cond_init(&file->syncs.changed, NULL);
     result = open_file(file, path, flags, mode);
     if (result) {
         free_file(file);

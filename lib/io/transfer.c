@@ -177,7 +177,7 @@ void transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, i
         file_raise_size_(t->file, offset + result);
         file_note_write_(t->file);
     }
-    if (result < length)
+    if (result < length && result != -EAGAIN)
         cache->ops->invalidate(cache, offset, length);
 }
 
@@ -398,6 +398,8 @@ static int64_t move_pieces(struct transfer *t, int64_t (*piece)(struct transfer 
         cursor_show_(&t->cursor, TWOSTATE_IO_ATOMIC_MAX);
         length = (int64_t)t->cursor.window;
         moved = piece(t, append && total == 0);
+        if (transfer_dsync_failed_(t, moved, length))
+            file_sync_(t->file, true);
         if (moved < 0)
             return total ? total : moved;
         if (total == 0 && at)
@@ -436,6 +438,11 @@ int64_t transfer_run_(struct transfer *t, int64_t *at)
     if (append && t->cursor.left > TWOSTATE_IO_ATOMIC_MAX)
         return append_large(t, at);
     return move_pieces(t, move_piece, append, at);
+}
+
+bool transfer_dsync_failed_(const struct transfer *t, int64_t moved, int64_t length)
+{
+    return t->write && has(t, TWOSTATE_IO_DSYNC) && moved < length && moved != -EAGAIN;
 }
 
 bool transfer_plain_direct_(struct transfer *t)

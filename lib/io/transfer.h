@@ -40,6 +40,12 @@ int transfer_direct_flags_(const struct transfer *t);
 /* Whether the file system can't do the request with O_DIRECT: it goes through the cache then. */
 bool transfer_refused_(int64_t result);
 
+/*
+ * Whether a DSYNC write failed for what may be a failed write-back. A sync then finds out, through the
+ * descriptor that hears of all of them, and the file remembers.
+ */
+bool transfer_dsync_failed_(const struct transfer *t, int64_t moved, int64_t length);
+
 /* After a direct request: the size, and the cache if it failed. */
 void transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, int64_t result);
 

@@ -141,7 +141,7 @@ int backend_uring_create_(unsigned depth, struct backend **backend)
     /* The completion queue has twice the entries, so it can't overflow. */
     result = io_uring_queue_init(depth, &uring->ring, 0);
     if (result == 0) {
-        result = -pthread_create(&uring->reaper, NULL, reap, uring);
+        result = thread_start_(&uring->reaper, reap, uring);
         if (result)
             io_uring_queue_exit(&uring->ring);
     }

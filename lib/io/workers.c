@@ -3,7 +3,7 @@
 #include "workers.h"
 
 #include <errno.h>
-#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 
@@ -42,6 +42,19 @@ static void *work(void *arg)
     }
 }
 
+int thread_start_(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+    sigset_t all;
+    sigset_t before;
+    int error = 0;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(thread, NULL, run, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -error;
+}
+
 int workers_create_(unsigned threads, struct workers **created)
 {
     struct workers *workers = calloc(1, sizeof(*workers) + threads * sizeof(workers->threads[0]));
@@ -52,11 +65,11 @@ int workers_create_(unsigned threads, struct workers **created)
     pthread_cond_init(&workers->changed, NULL);
     CDS_INIT_LIST_HEAD(&workers->jobs);
     while (workers->started < threads) {
-        const int error = pthread_create(&workers->threads[workers->started], NULL, work, workers);
+        const int error = thread_start_(&workers->threads[workers->started], work, workers);
 
         if (error) {
             workers_destroy_(workers);
-            return -error;
+            return error;
         }
         workers->started++;
     }

@@ -3,6 +3,7 @@
 #ifndef TS_IO_WORKERS_H
 #define TS_IO_WORKERS_H
 
+#include <pthread.h>
 #include <urcu/list.h>
 
 struct workers;
@@ -11,6 +12,9 @@ struct job {
     struct cds_list_head node;
     void (*run)(struct job *job);
 };
+
+/* A thread that takes no signals: those are the program's. 0 or -errno. */
+int thread_start_(pthread_t *thread, void *(*run)(void *), void *arg);
 
 /* 0, -ENOMEM, or what pthread_create answers. */
 int workers_create_(unsigned threads, struct workers **workers);
