@@ -35,6 +35,17 @@ static void sleep_until(struct load *load, int64_t then)
     pthread_mutex_unlock(&load->mutex);
 }
 
+/* How many operations the load still wants, of most that a worker could do at once. */
+static unsigned take_ops(struct load *load, unsigned most)
+{
+    uint64_t limit = load->options->ops;
+    uint64_t taken = limit > 0 ? atomic_fetch_add(&load->ops, most) : 0;
+
+    if (limit == 0 || (taken < limit && limit - taken >= most))
+        return most;
+    return taken < limit ? (unsigned)(limit - taken) : 0;
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
@@ -42,7 +53,7 @@ static void *worker_main(void *arg)
     const struct load_options *options = load->options;
     double rate = options->rate[worker->kind] / options->threads[worker->kind];
     int64_t interval = rate > 0 ? (int64_t)((double)NS_PER_S / rate) : 0;
-    uint64_t ops = worker->kind <= KIND_DIRECT_WRITE ? options->depth : 1;
+    unsigned most = worker->kind <= KIND_DIRECT_WRITE ? options->depth : 1;
     int64_t next = now_ns() + interval * random_below(&worker->random, 1000) / 1000;
 
     for (;;) {
@@ -54,7 +65,8 @@ static void *worker_main(void *arg)
         }
         if (atomic_load_explicit(&load->stop, memory_order_relaxed))
             return NULL;
-        if (options->ops > 0 && atomic_fetch_add(&load->ops, ops) >= options->ops) {
+        worker->batch = take_ops(load, most);
+        if (worker->batch == 0) {
             stop(load);
             return NULL;
         }

@@ -72,6 +72,7 @@ struct worker {
     enum kind kind;
     uint32_t number; /* the writer in the blocks' headers; 0 wrote the first ones */
     uint32_t index;  /* among its kind */
+    unsigned batch;  /* how many of its reads or writes the next step makes */
     uint64_t random;
     char *buffer;
     struct request *requests;
@@ -96,7 +97,7 @@ struct load {
     unsigned worker_count;
 };
 
-/* One operation of the worker's kind (as many as the depth, for reads and writes). */
+/* One operation of the worker's kind (a batch, of reads and writes). */
 void worker_step(struct worker *worker);
 
 /* Counts count findings against kind. */

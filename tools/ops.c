@@ -106,7 +106,7 @@ static void transfer_step(struct worker *worker, bool write, bool direct)
 {
     unsigned count = 0;
 
-    for (unsigned i = 0; i < worker->load->options->depth; i++)
+    for (unsigned i = 0; i < worker->batch; i++)
         if (job_pick(worker, &worker->jobs[count], write, direct))
             job_begin(worker, count++, write, direct);
     if (count == 0) {

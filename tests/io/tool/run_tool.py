@@ -142,6 +142,9 @@ def options(directory):
     runs, _ = run_json(directory, "--ops", "100", "--size", "1M", "--fsync", "0")
     for name, kind in runs[0]["kinds"].items():
         check(runs[0]["seconds"] * 1e6 >= 0.9 * kind["p999_us"], f"shorter than one {name}")
+    runs, _ = run_json(directory, "--ops", "10", "--async", "256", "--size", "1M", "--threads",
+                       "all=0,buffered_write=1")
+    check(total(runs[0], "ops") == 10, "a batch of more than is left")
 
 
 def files(directory):
