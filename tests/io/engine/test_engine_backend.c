@@ -31,7 +31,15 @@ struct test_backend {
     uint32_t held_count;
     int rw_flags;  /* of the last op */
     size_t length; /* of the last op's first piece */
+    bool close;    /* once the op is carried out, before submit returns, somebody closes: */
+    struct twostate_file *file;
+    struct task closer;
 };
+
+static void close_file(void *arg)
+{
+    CHECK(twostate_file_close(arg) == 0);
+}
 
 static struct step take_step(struct test_backend *b)
 {
@@ -77,8 +85,13 @@ static void submit(struct backend *base, struct backend_op *op)
         add(&b->held_count, 1);
     }
     pthread_mutex_unlock(&b->mutex);
-    if (!held)
-        carry_out(op, step); /* before submit returns, in the caller's thread */
+    if (held)
+        return;
+    carry_out(op, step); /* before submit returns, in the caller's thread */
+    if (b->close) {
+        task_start(&b->closer, close_file, b->file);
+        AWAIT(twostate_iolock_query(&b->file->users).waiting_exclusive == 1);
+    }
 }
 
 static void never(struct backend *backend)
@@ -350,11 +363,6 @@ static void failed_write_invalidates(void **state)
 }
 
 /* Close waits for what the backend still has. */
-static void close_file(void *arg)
-{
-    CHECK(twostate_file_close(arg) == 0);
-}
-
 static void close_drains(void **state)
 {
     struct rig *rig = *state;
@@ -373,6 +381,43 @@ static void close_drains(void **state)
     for (int i = 0; i < 3; i++)
         assert_int_equal(load(&pending[i].done), 1);
     rig->f->file = NULL;
+}
+
+/* Close waits for a submitter too, whose request has long completed. Pitfall L16. */
+static void close_waits_for_the_submitter(void **state)
+{
+    struct rig *rig = *state;
+    struct pending pending;
+
+    rig->backend.close = true;
+    rig->backend.file = rig->f->file;
+    start(rig, true, &pending);
+    task_join(&rig->backend.closer);
+    assert_int_equal(load(&pending.done), 1);
+    rig->f->file = NULL;
+}
+
+/* -EAGAIN says that nothing was done: so there is nothing to invalidate either. */
+static void nowait_leaves_the_cache(void **state)
+{
+    static struct cache_ops ops;
+    struct rig *rig = *state;
+    const struct iovec iov = {rig->buffer, SIZE};
+    struct pending pending = {0};
+
+    ops = *rig->f->file->cache->ops;
+    real_cache = rig->f->file->cache->ops;
+    ops.invalidate = count_invalidate;
+    rig->f->file->cache->ops = &ops;
+    store(&invalidated, 0);
+    script(rig, &(struct step){.error = -EAGAIN}, 1);
+    assert_int_equal(twostate_pwritev_async(rig->f->file, &iov, 1, 0,
+                                            TWOSTATE_IO_DIRECT | TWOSTATE_IO_NOWAIT, pending_done,
+                                            &pending),
+                     0);
+    assert_int_equal(pending_wait(&pending), -EAGAIN);
+    assert_int_equal(load(&invalidated), 0);
+    rig->f->file->cache->ops = real_cache;
 }
 
 /*
@@ -411,6 +456,8 @@ int main(void)
         BACKEND_TEST(flags_of_a_request),
         BACKEND_TEST(failed_write_invalidates),
         BACKEND_TEST(close_drains),
+        BACKEND_TEST(close_waits_for_the_submitter),
+        BACKEND_TEST(nowait_leaves_the_cache),
         BACKEND_TEST(reads_end_with_the_file),
     };
 
