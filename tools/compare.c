@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The comparison has up to three parts. Each goes round the locks in turn, so that what else the machine
- * does falls on all of them alike; the order within a round changes from round to round.
+ * The comparison has up to three parts. Each goes round the locks in turn, so that what else the
+ * machine does falls on all of them alike; the order within a round changes from round to round.
  */
 #include "compare.h"
 #include "fsname.h"
@@ -70,9 +70,12 @@ static void show_end(const struct comparison *c)
         fputs("\r\033[K", stderr);
 }
 
-static int failed(const struct comparison *c, const char *lock, int error)
+/* The end of a part: its exit status. A signal is no failure. */
+static int end_part(const struct comparison *c, const char *lock, int error)
 {
     show_end(c);
+    if (error == 0 || (error == -EINTR && load_interrupted))
+        return 0;
     fprintf(stderr, "twostate-io: %s under %s: %s\n", c->options->path, lock, strerror(-error));
     return 2;
 }
@@ -92,17 +95,18 @@ static int run_lost(struct comparison *c)
 {
     const struct options *options = c->options;
     int64_t end = now_ns() + (int64_t)(seconds_of(c, PART_LOST) * (double)NS_PER_S);
-    int error = lost_prepare(options->path);
 
     tell(
         "lost on disk: direct writes, many in flight, beside buffered writes to other bytes of the "
         "same blocks");
+    int error = lost_prepare(options->path);
+
     for (unsigned round = 0; error == 0 && !load_interrupted; round++) {
         if (round > 0 && now_ns() >= end)
             break;
         if (round >= LOST_ROUNDS && c->lost[NONE].direct_lost >= LOST_ENOUGH)
             break;
-        for (unsigned i = 0; i < LOCKS && error == 0; i++) {
+        for (unsigned i = 0; i < LOCKS && error == 0 && !load_interrupted; i++) {
             unsigned lock = (i + round) % LOCKS;
 
             show(c, "lost", round, 0, lock);
@@ -111,7 +115,7 @@ static int run_lost(struct comparison *c)
         }
     }
     show_end(c);
-    return error ? failed(c, "lost", error) : 0;
+    return end_part(c, "lost", error);
 }
 
 static void print_lost(const struct comparison *c)
@@ -154,18 +158,17 @@ static int run_torn(struct comparison *c)
     tell("torn reads: 64 KiB, buffered and direct readers and writers on eight blocks");
     for (unsigned round = 0; round < TORN_ROUNDS && !load_interrupted; round++) {
         c->load.seed = c->options->load.seed + round;
-        for (unsigned i = 0; i < LOCKS; i++) {
+        for (unsigned i = 0; i < LOCKS && !load_interrupted; i++) {
             unsigned lock = (i + round) % LOCKS;
 
             show(c, "torn", round, TORN_ROUNDS, lock);
             int error = load_run(c->options->path, drivers[lock], &c->load, &c->torn[lock]);
 
             if (error)
-                return failed(c, drivers[lock]->name, error);
+                return end_part(c, drivers[lock]->name, error);
         }
     }
-    show_end(c);
-    return 0;
+    return end_part(c, "torn", 0);
 }
 
 static uint64_t found_of(const struct load_result *result, enum finding finding)
@@ -206,14 +209,15 @@ static int run_slow(struct comparison *c)
     const struct options *options = c->options;
     double seconds = seconds_of(c, PART_SLOW) / LOCKS;
     unsigned rounds = slow_rounds(seconds);
-    int error = slow_prepare(options->path);
 
     printf("slow, on %s: two buffered and two direct threads, 4 KiB at random in 4 MiB, "
            "half writes\n",
            fsname(options->path));
     fflush(stdout);
+    int error = slow_prepare(options->path);
+
     for (unsigned round = 0; round < rounds && error == 0 && !load_interrupted; round++) {
-        for (unsigned i = 0; i < LOCKS && error == 0; i++) {
+        for (unsigned i = 0; i < LOCKS && error == 0 && !load_interrupted; i++) {
             unsigned lock = (i + round) % LOCKS;
 
             show(c, "slow", round, rounds, lock);
@@ -222,10 +226,11 @@ static int run_slow(struct comparison *c)
             for (unsigned side = 0; side < SLOW_SIDES; side++)
                 c->rates[lock][side][round] = c->slow[lock].ops_per_s[side];
         }
-        c->slow_rounds = round + 1;
+        if (!load_interrupted)
+            c->slow_rounds = round + 1;
     }
     show_end(c);
-    return error ? failed(c, "slow", error) : 0;
+    return end_part(c, "slow", error);
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -291,6 +296,8 @@ static void print_verdict(const struct comparison *c, unsigned lock)
     uint64_t eio = lost->fsync_eio + torn->fsync_eio + c->slow[lock].fsync_eio;
     uint64_t errors = lost->errors + load_errors(torn) + c->slow[lock].errors;
 
+    if (clean(c, lock) && load_interrupted)
+        return;
     if (clean(c, lock))
         printf("%s: clean. %s\n", drivers[lock]->name, nothing_found(c));
     else
@@ -355,7 +362,7 @@ static json_t *compare_json(struct comparison *c)
 
     for (unsigned i = 0; i < LOCKS; i++)
         json_array_append_new(runs, run_json(c, i));
-    return json_pack("{s:o}", "runs", runs);
+    return report_root(runs);
 }
 
 int compare_run(const struct options *options, json_t **root)
@@ -370,6 +377,7 @@ int compare_run(const struct options *options, json_t **root)
         {PART_SLOW, run_slow, print_slow},
     };
     struct comparison *c = zalloc(1, sizeof(*c));
+    unsigned begun = 0;
     int status = 0;
 
     c->options = options;
@@ -377,16 +385,20 @@ int compare_run(const struct options *options, json_t **root)
     printf("twostate-io run %s --compare, seed %llu\n", options->path,
            (unsigned long long)options->load.seed);
     for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts) && status == 0; i++) {
-        if (!(c->parts & parts[i].part))
+        if (!(c->parts & parts[i].part) || load_interrupted)
             continue;
+        begun |= parts[i].part;
         status = parts[i].run(c);
         if (status == 0)
             parts[i].print(c);
     }
     if (status == 0) {
+        c->parts = begun;
         for (unsigned i = 0; i < LOCKS; i++)
             print_verdict(c, i);
-        status = clean(c, 0) ? 0 : 1;
+        if (load_interrupted)
+            printf("interrupted: no verdict on what did not run.\n");
+        status = !clean(c, DRIVER_TWOSTATE) ? 1 : load_interrupted ? 2 : 0;
         *root = compare_json(c);
     }
     free(c);

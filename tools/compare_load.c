@@ -7,6 +7,7 @@
 #include "report.h"
 #include "util.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,13 +54,15 @@ static int run_round(struct table *table, unsigned round)
     for (unsigned i = 0; i < DRIVER_COUNT; i++) {
         unsigned lock = (i + round) % DRIVER_COUNT;
 
+        if (load_interrupted)
+            return 0;
         snprintf(title, sizeof(title), "round %u of %u, %s", round + 1, table->rounds,
                  drivers[lock]->name);
         if (load.progress)
             fprintf(stderr, "\r%s \033[K", title);
         int error = load_run(table->options->path, drivers[lock], &load, &table->results[lock]);
 
-        if (error) {
+        if (error && !(error == -EINTR && load_interrupted)) {
             fprintf(stderr, "twostate-io: %s under %s: %s\n", table->options->path,
                     drivers[lock]->name, strerror(-error));
             return error;
@@ -115,7 +118,17 @@ static json_t *table_json(const struct table *table)
 
     for (unsigned lock = 0; lock < DRIVER_COUNT; lock++)
         json_array_append_new(runs, report_json(&table->results[lock], &table->options->load));
-    return json_pack("{s:o}", "runs", runs);
+    return report_root(runs);
+}
+
+/* After a signal only what was found counts: that nothing was says little. */
+static void print_verdicts(const struct table *table)
+{
+    for (unsigned lock = 0; lock < DRIVER_COUNT; lock++)
+        if (!load_interrupted || !report_clean(&table->results[lock]))
+            report_verdict(&table->results[lock]);
+    if (load_interrupted)
+        printf("interrupted: no verdict on what did not run.\n");
 }
 
 int compare_load(const struct options *options, json_t **root)
@@ -134,10 +147,11 @@ int compare_load(const struct options *options, json_t **root)
         error = run_round(table, round);
     if (error == 0) {
         print_table(table);
-        for (unsigned lock = 0; lock < DRIVER_COUNT; lock++)
-            report_verdict(&table->results[lock]);
+        print_verdicts(table);
         *root = table_json(table);
         status = report_status(&table->results[DRIVER_TWOSTATE]);
+        if (load_interrupted && status == 0)
+            status = 2;
     }
     free(table);
     return status;

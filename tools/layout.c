@@ -98,6 +98,8 @@ void layout_destroy(struct layout *layout)
 static int write_zone(const struct zone *zone, int fd, char *buffer)
 {
     for (uint32_t slot = 0; slot < zone->slots; slot++) {
+        if (load_interrupted)
+            return -EINTR;
         block_fill(buffer, zone->length, slot_name(zone, slot), 0, 0);
         ssize_t n = pwrite(fd, buffer, zone->length, slot_offset(zone, slot));
 

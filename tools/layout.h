@@ -51,7 +51,7 @@ int64_t layout_slots(const struct layout_options *options);
 void layout_init(struct layout *layout, const struct layout_options *options);
 void layout_destroy(struct layout *layout);
 
-/* Writes the first block of every slot to the file, which is emptied. 0 or -errno. */
+/* Empties the file and writes the first block of every slot. 0 or -errno; -EINTR after a signal. */
 int layout_write(const struct layout *layout, const char *path);
 
 static inline int64_t slot_offset(const struct zone *zone, uint32_t slot)

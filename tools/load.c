@@ -4,7 +4,6 @@
 #include "util.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +11,6 @@
 
 #define LOOK_NS     (NS_PER_S / 20)
 #define PROGRESS_NS (NS_PER_S / 2)
-
-volatile sig_atomic_t load_interrupted;
 
 static void stop(struct load *load)
 {

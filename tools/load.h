@@ -11,7 +11,6 @@
 #include "kinds.h"
 #include "layout.h"
 
-#include <signal.h>
 #include <stdatomic.h>
 
 #define DEPTH_MAX 256
@@ -45,10 +44,8 @@ struct load_result {
     uint64_t fsync_eio;
 };
 
-/* Set from a signal handler: all loads end soon, with their checks and results. */
-extern volatile sig_atomic_t load_interrupted;
-
-/* Adds a run's results to *result, which starts zeroed. 0, or -errno if there could be no run. */
+/* Adds a run's results to *result, which starts zeroed. 0, or -errno if there could be no run:
+ * -EINTR, a signal came before it. */
 int load_run(const char *path, const struct driver *driver, const struct load_options *options,
              struct load_result *result);
 

@@ -256,6 +256,8 @@ int lost_prepare(const char *path)
 
         if (n != (ssize_t)step)
             error = n < 0 ? -errno : -ENOSPC;
+        else if (load_interrupted)
+            error = -EINTR;
     }
     if (error == 0 && fsync(fd))
         error = -errno;

@@ -16,7 +16,8 @@ struct lost_result {
     uint64_t fsync_eio, errors;
 };
 
-/* Makes the file: as large as the rounds need, and all of it written. 0 or -errno. */
+/* Makes the file: as large as the rounds need, and all of it written. 0 or -errno; -EINTR after a
+ * signal. */
 int lost_prepare(const char *path);
 
 /* One round under one lock, added to *result. Rounds of equal number are alike. 0 or -errno. */

@@ -59,11 +59,13 @@ static int run_one(const struct options *options, json_t **root)
     fflush(stdout);
     int error = load_run(options->path, options->driver, load, result);
 
-    if (error) {
+    if (error == -EINTR && load_interrupted) {
+        fputs("twostate-io: interrupted before the load began\n", stderr);
+    } else if (error) {
         fprintf(stderr, "twostate-io: %s: %s\n", options->path, strerror(-error));
     } else {
         report_print(result);
-        *root = json_pack("{s:[o]}", "runs", report_json(result, load));
+        *root = report_root(json_pack("[o]", report_json(result, load)));
         status = report_status(result);
     }
     free(result);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reports. The names in the JSON are relied on by scripts. */
 #include "report.h"
+#include "util.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +23,11 @@ static void print_row(const char *name, const struct kind_result *kind, double s
            (unsigned long long)kind->found[FOUND_LOST], (unsigned long long)kind->errors);
 }
 
+bool report_clean(const struct load_result *result)
+{
+    return load_found(result) == 0 && load_errors(result) == 0 && result->fsync_eio == 0;
+}
+
 void report_verdict(const struct load_result *result)
 {
     uint64_t found = load_found(result);
@@ -30,7 +36,7 @@ void report_verdict(const struct load_result *result)
         if (result->kinds[i].errors > 0)
             printf("%s: %s: first error: %s\n", result->lock, kind_names[i],
                    strerror(-result->kinds[i].error));
-    if (found == 0 && load_errors(result) == 0 && result->fsync_eio == 0)
+    if (report_clean(result))
         printf("%s: clean. Nothing torn, stale or lost.\n", result->lock);
     else if (is_none(result))
         printf("none: %llu findings, %llu EIO from fsync. That is what IO without a lock does; "
@@ -74,6 +80,11 @@ json_t *report_json(const struct load_result *result, const struct load_options 
     return json_pack("{s:s, s:s, s:o, s:I, s:I, s:f}", "lock", result->lock, "cache", "kernel",
                      "kinds", kinds, "fsync_eio", (json_int_t)result->fsync_eio, "seed",
                      (json_int_t)options->seed, "seconds", result->seconds);
+}
+
+json_t *report_root(json_t *runs)
+{
+    return json_pack("{s:o, s:b}", "runs", runs, "interrupted", (int)load_interrupted);
 }
 
 int report_write(json_t *root, const char *path)

@@ -10,11 +10,17 @@
 /* The table of one run, on stdout, and a sentence of what it means. */
 void report_print(const struct load_result *result);
 
+/* Whether nothing was found and nothing failed, under whatever lock. */
+bool report_clean(const struct load_result *result);
+
 /* The sentence alone. */
 void report_verdict(const struct load_result *result);
 
 /* One entry of "runs". */
 json_t *report_json(const struct load_result *result, const struct load_options *options);
+
+/* What is written, of the runs: takes them over. */
+json_t *report_root(json_t *runs);
 
 /* Writes root to path ("-": stdout) and releases it. 0 or -errno. */
 int report_write(json_t *root, const char *path);

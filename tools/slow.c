@@ -17,6 +17,7 @@
 #define BLOCKS    1024 /* 4 MiB: hot, so that the sides meet; soon written between the rounds */
 #define THREADS   4
 #define READ_HALF 2
+#define LOOK_NS   (NS_PER_S / 20)
 
 struct slow_round {
     const struct driver *driver;
@@ -55,12 +56,16 @@ static void *slow_main(void *arg)
     return NULL;
 }
 
+/* In steps: the signal may come just before a sleep, or to another thread. */
 static void sleep_for(double seconds)
 {
-    struct timespec time = {.tv_sec = (time_t)seconds,
-                            .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    int64_t end = now_ns() + (int64_t)(seconds * (double)NS_PER_S), left;
 
-    nanosleep(&time, NULL);
+    while ((left = end - now_ns()) > 0 && !load_interrupted) {
+        struct timespec step = {.tv_nsec = (long)(left < LOOK_NS ? left : LOOK_NS)};
+
+        nanosleep(&step, NULL);
+    }
 }
 
 int slow_round(const char *path, const struct driver *driver, const struct driver_options *options,
@@ -120,6 +125,8 @@ int slow_prepare(const char *path)
 
         if (n != BLOCK)
             error = n < 0 ? -errno : -ENOSPC;
+        else if (load_interrupted)
+            error = -EINTR;
     }
     if (error == 0 && fsync(fd))
         error = -errno;

@@ -17,7 +17,7 @@ struct slow_result {
     uint64_t errors, fsync_eio;
 };
 
-/* Makes the file. 0 or -errno. */
+/* Makes the file. 0 or -errno; -EINTR after a signal. */
 int slow_prepare(const char *path);
 
 /* One round under one lock, added to *result. 0 or -errno. */

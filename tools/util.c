@@ -15,6 +15,8 @@ const char *const kind_names[KIND_COUNT] = {
 #undef X
 };
 
+volatile sig_atomic_t load_interrupted;
+
 int64_t now_ns(void)
 {
     struct timespec now;

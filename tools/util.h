@@ -3,6 +3,7 @@
 #ifndef TOOL_UTIL_H
 #define TOOL_UTIL_H
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,9 @@ int64_t now_ns(void);
 /* Zeroed memory, at a multiple of 4096 if asked. Stops the program if there is none. */
 void *zalloc(size_t count, size_t size);
 void *aligned_zalloc(size_t size);
+
+/* Set from a signal handler: whatever goes on ends soon, with the checks and results it has. */
+extern volatile sig_atomic_t load_interrupted;
 
 /* What stops the program: one line on stderr, exit status 2. */
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 KINDS = ["buffered_read", "buffered_write", "direct_read", "direct_write", "append", "truncate",
          "punch", "remap", "fsync"]
@@ -148,7 +149,7 @@ def options(directory):
 
 
 def files(directory):
-    """Data that is not from here is kept; what is from here may be used again; signals are heeded."""
+    """Data that is not from here is kept; what is from here may be used again."""
     data = os.path.join(directory, "data")
     with open(data, "wb") as file:
         file.write(b"precious")
@@ -165,12 +166,62 @@ def files(directory):
     check('"runs"' in done.stdout, "JSON on stdout")
     run("run", data, "--ops", "10", "--json", os.path.join(directory, "no", "json"), status=2)
 
-    process = subprocess.Popen([tool, "run", data, "--seconds", "1000", "--size", "1M"],
-                               stdout=subprocess.PIPE, text=True)
-    check("seed" in process.stdout.readline(), "first line")
+
+
+def start(*arguments):
+    """Starts the command, and waits for its first line."""
+    print("$ twostate-io", *arguments)
+    process = subprocess.Popen([tool, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
+    process.first = process.stdout.readline()
+    check("seed" in process.first, "first line")
+    return process
+
+
+def wait_for_load(process):
+    """The load is prepared before its threads start."""
+    while len(os.listdir(f"/proc/{process.pid}/task")) < 8:
+        check(process.poll() is None, "ended early")
+        time.sleep(0.01)
+
+
+def interrupt(process, status):
     process.send_signal(signal.SIGINT)
-    rest = process.communicate()[0]
-    check(process.returncode == 0 and "clean" in rest, "interrupted")
+    out, err = process.communicate()
+    print(process.first + out + err, flush=True)
+    check(process.returncode == status, f"exit status {process.returncode}, not {status}")
+    return out, err
+
+
+def signals(directory):
+    """A signal ends a load with its results, and all else soon and without a verdict."""
+    data = os.path.join(directory, "data")
+    process = start("run", data, "--seconds", "1000", "--size", "1M")
+    wait_for_load(process)
+    check("clean" in interrupt(process, 0)[0], "a load that was interrupted")
+
+    # Four million system calls to write the file; the signal comes before the last.
+    process = start("run", data, "--ops", "1", "--size", "256M", "--block-sizes", "64",
+                    "--unaligned", "off")
+    check("interrupted" in interrupt(process, 2)[1], "while the file was written")
+
+    parts = {"lost": "lost on disk:", "torn": "torn reads:", "slow": "slow, on "}
+    result = os.path.join(directory, "out.json")
+    for chosen in (["--compare"], ["--compare=torn,slow"], ["--compare=slow"],
+                   ["--compare", "--size", "1M"]):
+        process = start("run", data, *chosen, "--seconds", "1000", "--json", result)
+        if len(chosen) == 1:
+            while not any(heading in process.first for heading in parts.values()):
+                process.first += process.stdout.readline()
+        out, _ = interrupt(process, 2)
+        check("interrupted" in out, "not told")
+        for claim in ("clean", "Nothing", "starves"):
+            check(claim not in out, f"'{claim}' of what did not run")
+        headings = sum(heading in process.first + out for heading in parts.values())
+        check(headings == (len(chosen) == 1), "a part began after the signal")
+        with open(result, encoding="utf-8") as file:
+            check(json.load(file)["interrupted"], "JSON")
+    check(os.listdir(directory) == ["out.json"], "the file is left behind")
 
 
 def compare(directory):
@@ -267,7 +318,7 @@ def terminated(number, frame):
 
 def main():
     cases = {case.__name__: case for case in (
-        mixed, none, options, files, compare, compare_load, compare_parts, loop)}
+        mixed, none, options, files, signals, compare, compare_load, compare_parts, loop)}
     signal.signal(signal.SIGTERM, terminated)
     with tempfile.TemporaryDirectory(prefix="tool-", dir=sys.argv[2]) as directory:
         try:
