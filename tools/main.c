@@ -33,6 +33,15 @@ static bool may_overwrite(int fd, const char *path)
            (pread(fd, &first, sizeof(first), 0) == sizeof(first) && first == BLOCK_MAGIC);
 }
 
+/* Whether path, which need not be there, is this file by whatever name. */
+static bool same_file(int fd, const char *path)
+{
+    struct stat own, other;
+
+    return fstat(fd, &own) == 0 && stat(path, &other) == 0 && own.st_dev == other.st_dev &&
+           own.st_ino == other.st_ino;
+}
+
 /* Makes sure that there is a file that may be used. True if it was made here. */
 static bool take_file(const struct options *options)
 {
@@ -45,6 +54,11 @@ static bool take_file(const struct options *options)
         die("%s: %s", options->path, strerror(errno));
     if (!may_overwrite(fd, options->path) && !options->overwrite)
         die("%s: holds data that is not from here; --overwrite to lose it", options->path);
+    if (options->json != NULL && strcmp(options->json, "-") != 0 && same_file(fd, options->json)) {
+        if (made)
+            unlink(options->path);
+        die("--json %s: that is the file of the load", options->json);
+    }
     close(fd);
     return made;
 }

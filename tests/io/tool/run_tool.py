@@ -166,6 +166,17 @@ def files(directory):
     check('"runs"' in done.stdout, "JSON on stdout")
     run("run", data, "--ops", "10", "--json", os.path.join(directory, "no", "json"), status=2)
 
+    os.unlink(data)
+    link = os.path.join(directory, "link")
+    os.symlink("data", link)
+    for name in (data, os.path.join(directory, ".", "data"), link):
+        run("run", data, "--ops", "10", "--size", "1M", "--json", name, status=2)
+        check(not os.path.exists(data), "the file is left behind")
+    with open(data, "wb"):
+        pass
+    run("run", data, "--ops", "10", "--size", "1M", "--json", link, status=2)
+    check(os.path.getsize(data) == 0, "the load ran")
+
 
 
 def start(*arguments):
