@@ -113,5 +113,5 @@ int main(int argc, char **argv)
     }
     if (made && !options.keep)
         unlink(options.path);
-    return status;
+    return status_of_output(status);
 }

@@ -317,10 +317,10 @@ static void set_option(struct options *options, int option, const char *value)
         break;
     case OPTION_HELP:
         fputs(help, stdout);
-        exit(0);
+        exit(status_of_output(0));
     case OPTION_VERSION:
         puts("twostate-io " TWOSTATE_VERSION);
-        exit(0);
+        exit(status_of_output(0));
     case '?':
     case ':':
         fputs("Try twostate-io --help.\n", stderr);

@@ -3,6 +3,7 @@
 #include "util.h"
 #include "kinds.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,4 +56,13 @@ void die(const char *format, ...)
     va_end(arguments);
     fputc('\n', stderr);
     exit(2);
+}
+
+int status_of_output(int status)
+{
+    errno = EIO; /* should it have failed earlier */
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "twostate-io: standard output: %s\n", strerror(errno));
+    return 2;
 }

@@ -22,6 +22,9 @@ extern volatile sig_atomic_t load_interrupted;
 /* What stops the program: one line on stderr, exit status 2. */
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
 
+/* The exit status: 2, with a message, if the standard output could not be written. */
+int status_of_output(int status);
+
 /* splitmix64 (Steele, Lea, Flood 2014): also good for spreading a seed over threads. */
 static inline uint64_t random_next(uint64_t *state)
 {

@@ -167,6 +167,13 @@ def files(directory):
     run("run", data, "--ops", "10", "--json", os.path.join(directory, "no", "json"), status=2)
 
     os.unlink(data)
+    for arguments in (["--help"], ["--version"], ["run", data, "--ops", "10", "--size", "1M"],
+                      ["run", data, "--ops", "10", "--size", "1M", "--compare", "--json", "-"]):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([tool, *arguments], stdout=full, stderr=subprocess.PIPE,
+                                  text=True)
+        check(done.returncode == 2 and done.stderr != "", f"{arguments}: no room for the output")
+        check(not os.path.exists(data), "the file is left behind")
     link = os.path.join(directory, "link")
     os.symlink("data", link)
     for name in (data, os.path.join(directory, ".", "data"), link):
