@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # The checks that need no running: format, warnings of gcc and clang as errors, clang-tidy.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit

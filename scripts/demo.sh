@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Runs the main job: the same loads on one file under the two-state lock, under a pthread_rwlock, and
 # with no lock, side by side. First what is slow on XFS (over a loop file, where root can mount one:
 # the scheme was described for XFS), then everything on a file of this disk. Arguments go to the

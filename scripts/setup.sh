@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Installs what this Debian machine lacks to build and test the project. If nothing is missing it
 # calls neither apt nor the network.
 set -euo pipefail

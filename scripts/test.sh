@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
 # Runs everything that must pass: the static checks, then the tests with ThreadSanitizer, with
 # AddressSanitizer and UndefinedBehaviorSanitizer, and last the release build.
 #

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """The benchmarks run, and write the JSON that scripts rely on.
 
 usage: check.py PROGRAM COMMAND

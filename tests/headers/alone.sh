@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # usage: alone.sh INCLUDE_DIR HEADER COMPILER...
 # Compiles a program that has nothing but the header, twice, as each standard that it promises.
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # usage: install.sh libraries | pkgconfig | cmake, with the environment that CMakeLists.txt sets.
 # Installs the build into a prefix, moves the prefix, and uses what is there. Leaves nothing behind.
 set -eu

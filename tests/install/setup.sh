@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # usage: setup.sh SCRIPT
 # scripts/setup.sh asks apt for what is missing and nothing else: shown with stand-ins for dpkg-query,
 # apt-get, sudo and id, which are all that it finds in its PATH.
