@@ -28,6 +28,9 @@ if [ $# -eq 0 ]; then
 fi
 
 scripts/setup.sh || exit
+if [ "$(id -u)" -ne 0 ]; then
+    echo "test.sh: not root: the tests on loop devices (other file systems) will be skipped"
+fi
 failed=()
 for step in "${steps[@]}"; do
     if [ ${#failed[@]} -gt 0 ]; then
@@ -40,4 +43,8 @@ for step in "${steps[@]}"; do
         run_preset "$step" || failed+=("$step")
     fi
 done
-[ ${#failed[@]} -eq 0 ]
+# On stderr, for the last on stdout is the summary of the last step.
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "test.sh: failed: ${failed[*]}" >&2
+    exit 1
+fi
