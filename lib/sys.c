@@ -11,9 +11,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if !defined(SYS_futex) && defined(SYS_futex_time64)
+#ifndef SYS_futex /* 32-bit machines that never had the old one */
 #define SYS_futex SYS_futex_time64
 #endif
+
+/* The call that takes the time as this library was compiled with it. */
+static long futex_call(void)
+{
+#ifdef SYS_futex_time64
+    if (sizeof(time_t) > sizeof(long))
+        return SYS_futex_time64;
+#endif
+    return SYS_futex;
+}
 
 /* A futex is 32 bits; ours is the upper half of the word, wherever the machine keeps that. */
 static const uint32_t *upper_half(const uint64_t *word)
@@ -26,7 +36,7 @@ void sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
 {
     const int saved = errno;
 
-    syscall(SYS_futex, upper_half(word), FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, upper, deadline,
+    syscall(futex_call(), upper_half(word), FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, upper, deadline,
             NULL, groups);
     errno = saved;
 }
@@ -35,8 +45,8 @@ void sys_futex_wake_(const uint64_t *word, uint32_t groups, int most)
 {
     const int saved = errno;
 
-    syscall(SYS_futex, upper_half(word), FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, most, NULL, NULL,
-            groups);
+    syscall(futex_call(), upper_half(word), FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, most, NULL,
+            NULL, groups);
     errno = saved;
 }
 

@@ -74,7 +74,7 @@ static uint64_t enter(uint64_t w, const struct want *want)
 {
     if (want->switching)
         return (w & ~(WORD_STATES | WORD_SLEEP_SW)) | word_held(want->group);
-    return word_enter(w, want->group);
+    return word_enter(w, want->group, want->exclusive);
 }
 
 /* The lock is, and was while this waited, held by the caller in the state it switches from. */
@@ -146,12 +146,12 @@ static int refusal(uint64_t w, const struct waiter *waiter)
     return waiter->timed_out ? -ETIMEDOUT : 0;
 }
 
-static uint64_t leave(uint64_t w, const struct waiter *waiter, bool entered)
+static uint64_t leave(uint64_t w, const struct waiter *waiter)
 {
     if (waiter->switching)
         w &= ~(WORD_SWITCHING | WORD_SLEEP_SW);
     if (waiter->registered)
-        w = word_leave(w, waiter->want->group, waiter->want->exclusive, entered);
+        w = word_leave(w, waiter->want->group, waiter->want->exclusive);
     return w;
 }
 
@@ -246,13 +246,13 @@ int wait_until_(struct twostate_lock *lock, const struct want *want,
 
         check_switch(lock, w, want);
         if (admits(w, want)) {
-            if (step(lock, &w, leave(enter(w, want), &waiter, true), want))
+            if (step(lock, &w, leave(enter(w, want), &waiter), want))
                 return 0;
             continue;
         }
         refused = refusal(w, &waiter);
         if (refused) {
-            if (step(lock, &w, leave(w, &waiter, false), want))
+            if (step(lock, &w, leave(w, &waiter), want))
                 return refused;
             continue;
         }

@@ -123,11 +123,6 @@ static inline bool word_admits(uint64_t w, enum group g, bool exclusive)
     return (w & WORD_STATES) == word_held(g) && !(exclusive && g == GROUP_B);
 }
 
-static inline uint64_t word_enter(uint64_t w, enum group g)
-{
-    return g == GROUP_DRAIN ? w : (w | word_held(g)) + 1;
-}
-
 static inline uint64_t word_remove_holder(uint64_t w)
 {
     w -= 1;
@@ -156,26 +151,32 @@ static inline uint64_t word_pass_turn(uint64_t w, enum group g)
 }
 
 /*
+ * Somebody enters, waiter or newcomer. In an exclusive lock that was the turn of the exclusive group;
+ * those of it who still wait reserve the next one. (If a newcomer did not use it up, one that comes
+ * again and again could prolong it for ever.)
+ */
+static inline uint64_t word_enter(uint64_t w, enum group g, bool exclusive)
+{
+    if (g == GROUP_DRAIN)
+        return w;
+    if (exclusive && g == GROUP_B && (w & WORD_TURN) == word_turn(g))
+        w = word_claim(word_pass_turn(w, g), g);
+    return (w | word_held(g)) + 1;
+}
+
+/*
  * A registered waiter counts itself out, because it entered or gave up. The last of a group takes
  * what the group had with it: its turn or reservation, and its sleep bit. In the exclusive group
  * whoever leaves answers for those it leaves behind, of whom only one is woken at a time: their
- * sleep bit is set again, and if it entered in their turn, the next turn is reserved for them.
+ * sleep bit is set again.
  */
-static inline uint64_t word_leave(uint64_t w, enum group g, bool exclusive, bool entered)
+static inline uint64_t word_leave(uint64_t w, enum group g, bool exclusive)
 {
-    const bool mine = (w & WORD_TURN) == word_turn(g);
-
     w -= UINT64_C(1) << word_waiting_shift(g);
-    if (word_waiting(w, g) == 0) {
-        w &= ~(word_sleep(g) | word_reserved(g));
-        return mine ? word_pass_turn(w, g) : w;
-    }
-    if (exclusive && g == GROUP_B) {
-        w |= word_sleep(g);
-        if (mine && entered)
-            w = word_pass_turn(w, g), w = word_claim(w, g);
-    }
-    return w;
+    if (word_waiting(w, g) > 0)
+        return exclusive && g == GROUP_B ? w | word_sleep(g) : w;
+    w &= ~(word_sleep(g) | word_reserved(g));
+    return (w & WORD_TURN) == word_turn(g) ? word_pass_turn(w, g) : w;
 }
 
 /* Whom to wake when the last holder of g has left (w is the word without it). */

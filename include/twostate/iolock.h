@@ -13,7 +13,7 @@
  *
  * Memory: 8 bytes. Zeroed memory is an unlocked lock; there is nothing to destroy.
  * Threads: any thread may release or demote what another acquired. Not recursive.
- * Null and misaligned locks: as in lock.h.
+ * Processes, null and misaligned locks: as in lock.h.
  *
  * Source: the IOLOCK of XFS, its i_rwsem, as the two-state scheme uses it.
  *

@@ -29,7 +29,8 @@
  *
  * Each begin has three forms. begin waits; try_begin answers at once (NOWAIT), and false leaves no
  * trace; begin_timed waits until deadline (absolute, CLOCK_MONOTONIC; NULL: for ever) and returns
- * 0, -ETIMEDOUT, or -EINVAL if tv_nsec is not in 0..999999999, again without a trace.
+ * 0, -ETIMEDOUT, -EINVAL if tv_nsec is not in 0..999999999, or -EOVERFLOW at the limit of holders,
+ * again without a trace.
  *
  * A hold belongs to the request, not to a thread: any thread may end it. It ends exactly once; a
  * second end, an end of what was never begun, or a step that the hold's path does not have, stops

@@ -11,6 +11,7 @@
  *   G2  Any number of holders share one state, up to TWOSTATE_LOCK_MAX_HOLDERS; more are refused.
  *   G3  No starvation on either side. A waiter waits at most its patience (1 ms), plus the holds
  *       then in progress, plus one phase of the other state, plus one drain if somebody drains.
+ *       (A switch begins a phase of the new state out of turn; those are not counted.)
  *   G4  With no opposite holder or waiter, acquire is one successful atomic read-modify-write.
  *   G5  Release never blocks, and makes a system call only to wake somebody.
  *   G6  Any thread may release what another acquired (completion side).
@@ -31,8 +32,8 @@
  * Threads: every function may be called from any thread, none from a signal handler.
  * A thread that holds one state and acquires the other waits for itself. A thread that acquires
  * again the state it holds can wait for ever too, once the lock is being handed to the other state.
- * A null or misaligned lock is a programming error and faults, or stops the program, like a null
- * mutex.
+ * Processes: a lock is for the threads of one process, even where its memory is shared by several.
+ * A null or misaligned lock is undefined, as a null mutex is.
  *
  * Source: two_state_shared_lock of bcachefs names the idea; the algorithm (barge, wake once, then
  * hand over) is described in docs/design.md.

@@ -118,6 +118,7 @@ static void test_failed_try_and_timed_leave_no_trace(void **state)
 static void test_deadlines(void **state)
 {
     const struct timespec past = {0};
+    const struct timespec before_boot = {.tv_sec = -1};
     const struct timespec invalid[] = {{.tv_nsec = -1}, {.tv_nsec = 1000000000}};
     struct twostate_lock lock = TWOSTATE_LOCK_INIT;
 
@@ -127,6 +128,10 @@ static void test_deadlines(void **state)
     twostate_lock_assert_held(&lock, TWOSTATE_B);
     twostate_lock_release(&lock, TWOSTATE_B);
     assert_int_equal(twostate_lock_drain_timed(&lock, &past), 0);
+    twostate_lock_acquire(&lock, TWOSTATE_A);
+    assert_int_equal(twostate_lock_acquire_timed(&lock, TWOSTATE_B, &before_boot), -ETIMEDOUT);
+    assert_int_equal(twostate_lock_drain_timed(&lock, &before_boot), -ETIMEDOUT);
+    twostate_lock_release(&lock, TWOSTATE_A);
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(twostate_lock_acquire_timed(&lock, TWOSTATE_A, &invalid[i]), -EINVAL);
         assert_int_equal(twostate_lock_drain_timed(&lock, &invalid[i]), -EINVAL);

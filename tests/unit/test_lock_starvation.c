@@ -3,11 +3,15 @@
  * Nobody starves, though the other side's holds overlap for ever: the crowd never lets the lock go
  * free while it may come in. So a waiter gets in only if the lock keeps the crowd out for it.
  */
+#include "caller.h"
+#include "peek.h"
+#include "spy.h"
 #include "threads.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <twostate/lock.h>
@@ -172,9 +176,42 @@ static void test_three_sides_take_turns(void **state) /* G3 */
     assert_true(lock.word_ == 0);
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* The patience is what lock.h says: a first sleep ends 1 ms after the wait began, and claims the turn. */
+static void test_patience(void **state) /* G3 */
+{
+    const uint64_t patience_ns = 1000000;
+    const uint32_t waits = spy_waits();
+    struct twostate_lock lock = TWOSTATE_LOCK_INIT;
+    struct caller caller;
+    uint64_t begun = 0;
+    uint64_t end = 0;
+
+    (void)state;
+    twostate_lock_acquire(&lock, A);
+    begun = now_ns();
+    caller_start(&caller, &lock, CALL_ACQUIRE, B);
+    AWAIT(spy_waits() > waits);
+    end = spy_wait_end_ns();
+    assert_true(end >= begun + patience_ns);
+    assert_true(end <= now_ns() + patience_ns);
+    AWAIT(has_turn(&lock, GROUP_B));
+    twostate_lock_release(&lock, A);
+    caller_join(&caller);
+    twostate_lock_release(&lock, B);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_patience),
         cmocka_unit_test(test_b_waiter_under_a_crowd_of_a),
         cmocka_unit_test(test_a_waiter_under_a_crowd_of_b),
         cmocka_unit_test(test_timed_waiter_under_a_crowd),

@@ -57,15 +57,15 @@ static void test_enter_and_remove(void **state) /* G1, G2 */
 
         for (uint32_t n = 1; n <= 3; n++) {
             assert_true(word_admits(w, g, false));
-            w = word_enter(w, g);
+            w = word_enter(w, g, false);
             assert_true(w == held(g, n));
         }
         w = word_remove_holder(word_remove_holder(w));
         assert_true(w == held(g, 1));
         assert_true(word_remove_holder(w) == 0);
     }
-    assert_true(word_enter(held(A, 2), D) == held(A, 2));
-    assert_true(word_enter(0, D) == 0);
+    assert_true(word_enter(held(A, 2), D, false) == held(A, 2));
+    assert_true(word_enter(0, D, false) == 0);
 }
 
 static void test_states_exclude(void **state) /* G1 */
@@ -89,7 +89,7 @@ static void test_full_admits_nobody(void **state) /* G2, pitfall L21 */
     for (enum group g = A; g <= D; g++)
         assert_false(word_admits(full, g, false));
     assert_true(word_admits(full - 1, A, false));
-    assert_true(word_enter(full - 1, A) == full);
+    assert_true(word_enter(full - 1, A, false) == full);
     assert_int_equal(word_holders(full), TWOSTATE_LOCK_MAX_HOLDERS);
 }
 
@@ -141,15 +141,15 @@ static void test_leave(void **state)
         const enum group next = (enum group)((g + 1) % 3);
 
         /* Not the last: the group keeps its turn and its sleep bit. */
-        assert_true(word_leave(waiters(g, 2) | group, g, false, true) == (waiters(g, 1) | group));
+        assert_true(word_leave(waiters(g, 2) | group, g, false) == (waiters(g, 1) | group));
         /* The last takes them along, and passes the turn: pitfall L08. */
-        assert_true(word_leave(waiters(g, 1) | group, g, false, true) == 0);
-        assert_true(word_leave(waiters(g, 1) | group, g, false, false) == 0);
-        assert_true(word_leave(waiters(g, 1) | group | word_reserved(next), g, false, true) ==
+        assert_true(word_leave(waiters(g, 1) | group, g, false) == 0);
+        assert_true(word_leave(waiters(g, 1) | group, g, false) == 0);
+        assert_true(word_leave(waiters(g, 1) | group | word_reserved(next), g, false) ==
                     word_turn(next));
         /* The last of a group that had only a reservation leaves the other's turn alone: L02. */
-        assert_true(word_leave(waiters(g, 1) | word_reserved(g) | word_turn(next), g, false,
-                               false) == word_turn(next));
+        assert_true(word_leave(waiters(g, 1) | word_reserved(g) | word_turn(next), g, false) ==
+                    word_turn(next));
     }
 }
 
@@ -160,14 +160,26 @@ static void test_leave_exclusive(void **state) /* pitfall L06 */
     const uint64_t one = waiters(B, 1) | word_sleep(B);
 
     (void)state;
-    assert_true(word_leave(two, B, true, true) == one);
-    assert_true(word_leave(two, B, true, false) == one);
-    assert_true(word_leave(two | word_turn(B), B, true, false) == (one | word_turn(B)));
-    assert_true(word_leave(two | word_turn(B), B, true, true) == (one | word_turn(B)));
-    /* One exclusive holder is one phase: a shared waiter has the turn after it. */
-    assert_true(word_leave(two | word_turn(B) | word_reserved(A), B, true, true) ==
-                (one | word_turn(A) | word_reserved(B)));
-    assert_true(word_leave(waiters(B, 1) | word_turn(B), B, true, true) == 0);
+    assert_true(word_leave(two, B, true) == one);
+    assert_true(word_leave(two | word_turn(B), B, true) == (one | word_turn(B)));
+    assert_true(word_leave(waiters(B, 1) | word_turn(B), B, true) == 0);
+}
+
+/*
+ * One exclusive holder is one phase, whether it waited for it or just came: a shared waiter has the
+ * turn after it.
+ */
+static void test_enter_exclusive(void **state) /* G3, pitfall L01 */
+{
+    const uint64_t both = waiters(B, 1) | word_turn(B) | word_reserved(A);
+
+    (void)state;
+    assert_true(word_enter(both, B, true) ==
+                (held(B, 1) | waiters(B, 1) | word_turn(A) | word_reserved(B)));
+    assert_true(word_enter(waiters(B, 1) | word_turn(B), B, true) ==
+                (held(B, 1) | waiters(B, 1) | word_turn(B)));
+    /* A state that is shared is entered by all who have the turn. */
+    assert_true(word_enter(both, B, false) == (held(B, 1) | both));
 }
 
 static void test_wake_at_unlock(void **state)
@@ -209,8 +221,8 @@ int main(void)
         cmocka_unit_test(test_states_exclude),        cmocka_unit_test(test_full_admits_nobody),
         cmocka_unit_test(test_turn_keeps_others_out), cmocka_unit_test(test_claim),
         cmocka_unit_test(test_pass_turn_goes_round),  cmocka_unit_test(test_leave),
-        cmocka_unit_test(test_leave_exclusive),       cmocka_unit_test(test_wake_at_unlock),
-        cmocka_unit_test(test_wake_admitted),
+        cmocka_unit_test(test_leave_exclusive),       cmocka_unit_test(test_enter_exclusive),
+        cmocka_unit_test(test_wake_at_unlock),        cmocka_unit_test(test_wake_admitted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
