@@ -76,7 +76,7 @@ static int end_part(const struct comparison *c, const char *lock, int error)
     show_end(c);
     if (error == 0 || (error == -EINTR && load_interrupted))
         return 0;
-    fprintf(stderr, "twostate-io: %s under %s: %s\n", c->options->path, lock, strerror(-error));
+    fprintf(stderr, "twostate-io: %s under %s: %s\n", c->options->name, lock, strerror(-error));
     return 2;
 }
 
@@ -276,8 +276,7 @@ static bool clean(const struct comparison *c, unsigned lock)
     const struct lost_result *lost = &c->lost[lock];
 
     return lost->direct_lost + lost->buffered_lost + lost->fsync_eio + lost->errors == 0 &&
-           load_found(&c->torn[lock]) + load_errors(&c->torn[lock]) == 0 &&
-           c->torn[lock].fsync_eio + c->slow[lock].fsync_eio + c->slow[lock].errors == 0;
+           report_clean(&c->torn[lock]) && c->slow[lock].fsync_eio + c->slow[lock].errors == 0;
 }
 
 /* The parts differ in what they look for. */
@@ -300,6 +299,8 @@ static void print_verdict(const struct comparison *c, unsigned lock)
         return;
     if (clean(c, lock))
         printf("%s: clean. %s\n", drivers[lock]->name, nothing_found(c));
+    else if (torn->unchecked != 0)
+        report_verdict(torn);
     else
         printf("%s: %llu acknowledged writes lost, %llu reads torn, %llu stale, %llu EIO from "
                "fsync, %llu errors%s.\n",
@@ -382,7 +383,7 @@ int compare_run(const struct options *options, json_t **root)
 
     c->options = options;
     c->parts = options->parts ? options->parts : PARTS_ALL;
-    printf("twostate-io run %s --compare, seed %llu\n", options->path,
+    printf("twostate-io run %s --compare, seed %llu\n", options->name,
            (unsigned long long)options->load.seed);
     for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts) && status == 0; i++) {
         if (!(c->parts & parts[i].part) || load_interrupted)

@@ -63,7 +63,7 @@ static int run_round(struct table *table, unsigned round)
         int error = load_run(table->options->path, drivers[lock], &load, &table->results[lock]);
 
         if (error && !(error == -EINTR && load_interrupted)) {
-            fprintf(stderr, "twostate-io: %s under %s: %s\n", table->options->path,
+            fprintf(stderr, "twostate-io: %s under %s: %s\n", table->options->name,
                     drivers[lock]->name, strerror(-error));
             return error;
         }
@@ -140,7 +140,7 @@ int compare_load(const struct options *options, json_t **root)
     table->rounds = count_rounds(&options->load);
     for (unsigned lock = 0; lock < DRIVER_COUNT; lock++) /* should a signal keep it from running */
         table->results[lock].lock = drivers[lock]->name;
-    printf("twostate-io run %s --compare, seed %llu: the load in %u rounds\n", options->path,
+    printf("twostate-io run %s --compare, seed %llu: the load in %u rounds\n", options->name,
            (unsigned long long)options->load.seed, table->rounds);
     fflush(stdout);
     for (unsigned round = 0; round < table->rounds && error == 0 && !load_interrupted; round++)

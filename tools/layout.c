@@ -111,7 +111,7 @@ static int write_zone(const struct zone *zone, int fd, char *buffer)
 
 int layout_write(const struct layout *layout, const char *path)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
 
     if (fd < 0)
         return -errno;

@@ -242,14 +242,17 @@ int load_run(const char *path, const struct driver *driver, const struct load_op
     run_threads(&load, result);
     add_up(&load, result);
     finish(&load, result);
-    error = load_final_check(&load, path, result);
+    int unchecked = load_final_check(&load, path, result);
+
+    if (result->unchecked == 0)
+        result->unchecked = unchecked;
 
     workers_free(&load);
     pthread_mutex_destroy(&load.truncating);
     pthread_mutex_destroy(&load.mutex);
     pthread_cond_destroy(&load.stopping);
     layout_destroy(&load.layout);
-    return error;
+    return 0;
 }
 
 uint64_t load_found(const struct load_result *result)

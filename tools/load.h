@@ -42,6 +42,7 @@ struct load_result {
     double seconds;
     struct kind_result kinds[KIND_COUNT];
     uint64_t fsync_eio;
+    int unchecked; /* -errno if at the end the file could not be read to check it, else 0 */
 };
 
 /* Adds a run's results to *result, which starts zeroed. 0, or -errno if there could be no run:

@@ -42,25 +42,46 @@ static bool same_file(int fd, const char *path)
            own.st_ino == other.st_ino;
 }
 
-/* Makes sure that there is a file that may be used. True if it was made here. */
-static bool take_file(const struct options *options)
+/* Makes sure that there is a file that may be used, and opens it. *made: it was made here. */
+static int take_file(const struct options *options, bool *made)
 {
-    int fd = open(options->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    bool made = fd >= 0;
+    int fd = open(options->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 
-    if (!made && errno == EEXIST)
-        fd = open(options->path, O_RDWR | O_CLOEXEC);
+    *made = fd >= 0;
+    if (!*made && errno == EEXIST)
+        fd = open(options->name, O_RDWR | O_CLOEXEC);
     if (fd < 0)
-        die("%s: %s", options->path, strerror(errno));
-    if (!may_overwrite(fd, options->path) && !options->overwrite)
-        die("%s: holds data that is not from here; --overwrite to lose it", options->path);
+        die("%s: %s", options->name, strerror(errno));
+    if (!may_overwrite(fd, options->name) && !options->overwrite)
+        die("%s: holds data that is not from here; --overwrite to lose it", options->name);
     if (options->json != NULL && strcmp(options->json, "-") != 0 && same_file(fd, options->json)) {
-        if (made)
-            unlink(options->path);
+        if (*made)
+            unlink(options->name);
         die("--json %s: that is the file of the load", options->json);
     }
+    return fd;
+}
+
+/* Whatever becomes of its name: all that follows opens the file that was taken. */
+static void open_by_descriptor(struct options *options, int fd)
+{
+    static char path[32];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    if (same_file(fd, path)) /* not without /proc */
+        options->path = path;
+}
+
+static void let_go(const struct options *options, int fd, bool made)
+{
+    if (!same_file(fd, options->name))
+        fprintf(stderr,
+                "twostate-io: %s was removed or replaced meanwhile; the results are of the file "
+                "that was there at the start\n",
+                options->name);
+    else if (made && !options->keep)
+        unlink(options->name);
     close(fd);
-    return made;
 }
 
 static int run_one(const struct options *options, json_t **root)
@@ -69,14 +90,14 @@ static int run_one(const struct options *options, json_t **root)
     struct load_result *result = zalloc(1, sizeof(*result));
     int status = 2;
 
-    printf("twostate-io run %s, seed %llu\n", options->path, (unsigned long long)load->seed);
+    printf("twostate-io run %s, seed %llu\n", options->name, (unsigned long long)load->seed);
     fflush(stdout);
     int error = load_run(options->path, options->driver, load, result);
 
     if (error == -EINTR && load_interrupted) {
         fputs("twostate-io: interrupted before the load began\n", stderr);
     } else if (error) {
-        fprintf(stderr, "twostate-io: %s: %s\n", options->path, strerror(-error));
+        fprintf(stderr, "twostate-io: %s: %s\n", options->name, strerror(-error));
     } else {
         report_print(result);
         *root = report_root(json_pack("[o]", report_json(result, load)));
@@ -91,12 +112,15 @@ int main(int argc, char **argv)
     struct options options;
     struct sigaction action = {.sa_handler = on_signal};
     json_t *root = NULL;
+    bool made;
 
     options_parse(&options, argc, argv);
     options.load.progress = options.load.progress && isatty(STDERR_FILENO);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    bool made = take_file(&options);
+    int fd = take_file(&options, &made);
+
+    open_by_descriptor(&options, fd);
     int status = !options.compare   ? run_one(&options, &root)
                  : options.own_load ? compare_load(&options, &root)
                                     : compare_run(&options, &root);
@@ -111,7 +135,6 @@ int main(int argc, char **argv)
             status = 2;
         }
     }
-    if (made && !options.keep)
-        unlink(options.path);
+    let_go(&options, fd, made);
     return status_of_output(status);
 }

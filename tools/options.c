@@ -107,7 +107,7 @@ static const char help[] =
     "\n"
     "Sizes take k, M or G (powers of 1024). Exit status: 0, nothing torn, stale or lost (what\n"
     "--lock none finds is expected and does not count); 1, something was, or IO failed; 2, the\n"
-    "command could not be carried out.\n";
+    "command could not be carried out, or a signal cut it short before it could tell.\n";
 
 static double parse_number(const char *text, const char *what, double least, double most)
 {
@@ -389,6 +389,6 @@ void options_parse(struct options *options, int argc, char **argv)
         fputs("usage: twostate-io run FILE [options]\nTry twostate-io --help.\n", stderr);
         exit(2);
     }
-    options->path = argv[optind + 1];
+    options->name = options->path = argv[optind + 1];
     finish(options);
 }

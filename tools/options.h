@@ -9,7 +9,8 @@
 enum part { PART_LOST = 1, PART_TORN = 2, PART_SLOW = 4, PARTS_ALL = 7 };
 
 struct options {
-    const char *path;
+    const char *name; /* of the file, as it was given */
+    const char *path; /* where it is opened */
     const char *json; /* NULL: none */
     const struct driver *driver;
     bool compare, keep, overwrite;

@@ -25,7 +25,8 @@ static void print_row(const char *name, const struct kind_result *kind, double s
 
 bool report_clean(const struct load_result *result)
 {
-    return load_found(result) == 0 && load_errors(result) == 0 && result->fsync_eio == 0;
+    return load_found(result) == 0 && load_errors(result) == 0 && result->fsync_eio == 0 &&
+           result->unchecked == 0;
 }
 
 void report_verdict(const struct load_result *result)
@@ -36,9 +37,12 @@ void report_verdict(const struct load_result *result)
         if (result->kinds[i].errors > 0)
             printf("%s: %s: first error: %s\n", result->lock, kind_names[i],
                    strerror(-result->kinds[i].error));
+    if (result->unchecked != 0)
+        printf("%s: what the file holds at the end could not be checked: %s\n", result->lock,
+               strerror(-result->unchecked));
     if (report_clean(result))
         printf("%s: clean. Nothing torn, stale or lost.\n", result->lock);
-    else if (is_none(result))
+    else if (is_none(result) && result->unchecked == 0)
         printf("none: %llu findings, %llu EIO from fsync. That is what IO without a lock does; "
                "it is expected here.\n",
                (unsigned long long)found, (unsigned long long)result->fsync_eio);
@@ -109,5 +113,7 @@ int report_status(const struct load_result *result)
 {
     if (load_errors(result) > 0)
         return 1;
-    return !is_none(result) && (load_found(result) > 0 || result->fsync_eio > 0);
+    if (!is_none(result) && (load_found(result) > 0 || result->fsync_eio > 0))
+        return 1;
+    return result->unchecked != 0 ? 2 : 0;
 }

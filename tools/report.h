@@ -25,7 +25,7 @@ json_t *report_root(json_t *runs);
 /* Writes root to path ("-": stdout) and releases it. 0 or -errno. */
 int report_write(json_t *root, const char *path);
 
-/* 0 if the run is clean; 1 if not. `none` is not held to anything but a lack of errors. */
+/* 0 if the run is clean; 1 if not; 2 if that is not known. `none` is not held to anything but a lack of errors. */
 int report_status(const struct load_result *result);
 
 #endif

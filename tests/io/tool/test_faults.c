@@ -37,7 +37,7 @@ enum fault {
 
 static enum fault fault;
 static atomic_uint calls;
-static char path[] = "tool-faults-XXXXXX";
+static char path[] = "tool-faults-XXXXXX", hidden[sizeof(path) + 1];
 
 /* One call in eight goes wrong. */
 static bool now(enum fault this)
@@ -286,6 +286,27 @@ static void eio_from_fsync_is_counted(void **state)
     assert_int_equal(report_status(&result), 1);
 }
 
+static int faulty_close(struct driver_file *file)
+{
+    int error = driver_rwlock.close(file);
+
+    return rename(path, hidden) ? -errno : error;
+}
+
+/* What was found until then is not lost. */
+static void a_file_that_cannot_be_checked_has_results(void **state)
+{
+    (void)state;
+    faulty.close = faulty_close;
+    run(NO_FAULT, &options);
+    faulty.close = driver_rwlock.close;
+    assert_int_equal(rename(hidden, path), 0);
+    assert_int_equal(result.unchecked, -ENOENT);
+    assert_true(result.kinds[KIND_BUFFERED_WRITE].ops > 0);
+    assert_false(report_clean(&result));
+    assert_int_equal(report_status(&result), 2);
+}
+
 static int make_file(void **state)
 {
     int fd = mkstemp(path);
@@ -294,6 +315,7 @@ static int make_file(void **state)
     if (fd < 0)
         return -1;
     close(fd);
+    snprintf(hidden, sizeof(hidden), "%s-", path);
     faulty = driver_rwlock;
     faulty.name = "faulty";
     faulty.transfer = faulty_transfer;
@@ -327,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_refused_write_is_an_error_only),
         cmocka_unit_test(a_write_cut_short_is_in_doubt),
         cmocka_unit_test(eio_from_fsync_is_counted),
+        cmocka_unit_test(a_file_that_cannot_be_checked_has_results),
     };
 
     return cmocka_run_group_tests(tests, make_file, remove_file);
