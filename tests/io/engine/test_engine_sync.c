@@ -83,6 +83,16 @@ static void start(struct syncer *syncer, struct twostate_file *file, bool data_o
     task_start(&syncer->task, sync_file, syncer);
 }
 
+static bool metadata_wanted(struct twostate_file *file)
+{
+    bool wanted = false;
+
+    pthread_mutex_lock(&file->syncs.mutex);
+    wanted = file->syncs.metadata;
+    pthread_mutex_unlock(&file->syncs.mutex);
+    return wanted;
+}
+
 static unsigned users(struct twostate_file *file)
 {
     return twostate_iolock_query(&file->users).holders;
@@ -117,7 +127,7 @@ static void one_sync_for_all_who_wait(void **state)
     AWAIT(load(&syncs) == 1);
     for (int i = 1; i < 4; i++)
         start(&syncer[i], f->file, i != 2);
-    AWAIT(f->file->syncs.metadata);
+    AWAIT(metadata_wanted(f->file));
     AWAIT(users(f->file) == 4);
     assert_int_equal(load(&syncs), 1);
     store(&gate, 1);
