@@ -169,22 +169,19 @@ static double run_once(const struct io_file *file, const struct impl *impl, bool
     return (double)done * 1e9 / (double)slice_ns;
 }
 
-static double us(const struct hist *hist, double part)
-{
-    return (double)hist_percentile(hist, part) / 1000;
-}
-
 static json_t *say(const struct io_file *file, const struct impl *impl, bool write, unsigned depth,
                    double ops_per_s, const struct hist *times)
 {
     printf("%-6s %5u  %-16s %10.0f | %9.1f %9.1f %9.1f %9.1f\n", write ? "write" : "read", depth,
-           impl->name, ops_per_s, us(times, 0.5), us(times, 0.99), us(times, 0.999), us(times, 1));
+           impl->name, ops_per_s, hist_us(times, 0.5), hist_us(times, 0.99), hist_us(times, 0.999),
+           hist_us(times, 1));
     return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "case",
                      "direct", "impl", impl->name, "fs", file->fs, "block", IO_BLOCK, "threads", 1,
                      "depth", (int)depth, "op", write ? "write" : "read", "ops_per_s",
-                     report_number(ops_per_s), "p50_us", report_number(us(times, 0.5)), "p99_us",
-                     report_number(us(times, 0.99)), "p999_us", report_number(us(times, 0.999)),
-                     "max_us", report_number(us(times, 1)));
+                     report_number(ops_per_s), "p50_us", report_number(hist_us(times, 0.5)),
+                     "p99_us", report_number(hist_us(times, 0.99)), "p999_us",
+                     report_number(hist_us(times, 0.999)), "max_us",
+                     report_number(hist_us(times, 1)));
 }
 
 /* One kind at one depth, the implementations in turns. */

@@ -178,27 +178,23 @@ static void run_once(const struct io_file *file, const struct impl *impl, uint64
     collect(workers, sums, run, ns);
 }
 
-static double us(const struct hist *hist, double part)
-{
-    return (double)hist_percentile(hist, part) / 1000;
-}
-
 static json_t *say(const struct io_file *file, const struct impl *impl, enum side side,
                    struct sum *sum, unsigned runs)
 {
     const double ops_per_s = report_median(sum->ops_per_s, runs);
 
     printf("%-16s %-9s %10.0f | %9.1f %9.1f %9.1f | %9.1f %9.1f\n", impl->name, side_names[side],
-           ops_per_s, us(&sum->times, 0.5), us(&sum->times, 0.999), us(&sum->times, 1),
-           us(&sum->waits, 0.999), us(&sum->waits, 1));
+           ops_per_s, hist_us(&sum->times, 0.5), hist_us(&sum->times, 0.999),
+           hist_us(&sum->times, 1), hist_us(&sum->waits, 0.999), hist_us(&sum->waits, 1));
     free(sum->ops_per_s);
-    return json_pack(
-        "{s:s, s:s, s:s, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "case", "mixed", "impl",
-        impl->name, "fs", file->fs, "block", IO_BLOCK, "threads", THREADS, "side", side_names[side],
-        "ops_per_s", report_number(ops_per_s), "p50_us", report_number(us(&sum->times, 0.5)),
-        "p999_us", report_number(us(&sum->times, 0.999)), "max_us",
-        report_number(us(&sum->times, 1)), "wait_p999_us", report_number(us(&sum->waits, 0.999)),
-        "wait_max_us", report_number(us(&sum->waits, 1)));
+    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "case",
+                     "mixed", "impl", impl->name, "fs", file->fs, "block", IO_BLOCK, "threads",
+                     THREADS, "side", side_names[side], "ops_per_s", report_number(ops_per_s),
+                     "p50_us", report_number(hist_us(&sum->times, 0.5)), "p999_us",
+                     report_number(hist_us(&sum->times, 0.999)), "max_us",
+                     report_number(hist_us(&sum->times, 1)), "wait_p999_us",
+                     report_number(hist_us(&sum->waits, 0.999)), "wait_max_us",
+                     report_number(hist_us(&sum->waits, 1)));
 }
 
 json_t *io_mixed(const struct io_options *options)

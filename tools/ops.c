@@ -28,8 +28,8 @@ static void count_op(struct worker *worker, int64_t latency_ns, int64_t waited_n
 {
     atomic_fetch_add_explicit(&worker->ops, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&worker->bytes, bytes, memory_order_relaxed);
-    hist_add(&worker->latency, latency_ns);
-    hist_add(&worker->wait, waited_ns);
+    hist_add_ns(&worker->latency, latency_ns);
+    hist_add_ns(&worker->wait, waited_ns);
 }
 
 static void count_verdict(struct worker *worker, enum kind kind, enum verdict verdict)

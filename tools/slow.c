@@ -51,7 +51,7 @@ static void *slow_main(void *arg)
         round->driver->transfer(round->file, &request, 1);
         thread->ops++;
         thread->errors += request.result != BLOCK;
-        hist_add(&thread->wait, request.waited_ns);
+        hist_add_ns(&thread->wait, request.waited_ns);
     }
     return NULL;
 }

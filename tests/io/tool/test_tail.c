@@ -243,12 +243,12 @@ static void percentiles_are_right(void **state)
     (void)state;
     assert_true(hist_us(&hist, 0.5) == 0);
     for (int64_t i = 1; i <= 100000; i++)
-        hist_add(&hist, i * 1000);
+        hist_add_ns(&hist, i * 1000);
     assert_near(hist_us(&hist, 0.5), 50000);
     assert_near(hist_us(&hist, 0.99), 99000);
     assert_near(hist_us(&hist, 0.999), 99900);
-    hist_add(&hist, INT64_MAX);
-    hist_add(&hist, -1);
+    hist_add_ns(&hist, INT64_MAX);
+    hist_add_ns(&hist, -1);
     assert_near(hist_us(&hist, 1), (double)INT64_MAX / 1000);
     assert_true(hist_us(&hist, 0) == 0);
 }

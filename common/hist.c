@@ -4,7 +4,7 @@
 
 void hist_merge(struct hist *into, const struct hist *from)
 {
-    for (unsigned i = 0; i < sizeof(into->counts) / sizeof(into->counts[0]); i++)
+    for (unsigned i = 0; i < HIST_BUCKETS; i++)
         into->counts[i] += from->counts[i];
     into->total += from->total;
     if (from->max > into->max)
@@ -26,10 +26,15 @@ uint64_t hist_percentile(const struct hist *hist, double part)
     const double wanted = part * (double)hist->total;
     uint64_t below = 0;
 
-    for (unsigned i = 0; i < sizeof(hist->counts) / sizeof(hist->counts[0]); i++) {
+    for (unsigned i = 0; i < HIST_BUCKETS; i++) {
         below += hist->counts[i];
         if (below > 0 && (double)below >= wanted)
             return bucket_top(i) < hist->max ? bucket_top(i) : hist->max;
     }
     return hist->max;
+}
+
+double hist_us(const struct hist *hist, double part)
+{
+    return (double)hist_percentile(hist, part) / 1000;
 }

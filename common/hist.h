@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* A histogram of times: 32 buckets to each power of two, so a percentile is right to 3 %. */
+#ifndef COMMON_HIST_H
+#define COMMON_HIST_H
+
+#include <stdint.h>
+
+#define HIST_STEPS   32
+#define HIST_BUCKETS ((64 - 4) * HIST_STEPS)
+
+struct hist {
+    uint64_t total;
+    uint64_t max;
+    uint64_t counts[HIST_BUCKETS];
+};
+
+/* Values below 32 have a bucket each; above, the five bits after the leading one choose. */
+static inline unsigned hist_bucket(uint64_t value)
+{
+    if (value < HIST_STEPS)
+        return (unsigned)value;
+    unsigned shift = 58U - (unsigned)__builtin_clzll(value);
+
+    return (shift + 1) * HIST_STEPS + (unsigned)((value >> shift) % HIST_STEPS);
+}
+
+/* Inline: it is called between the operations that are timed. */
+static inline void hist_add(struct hist *hist, uint64_t value)
+{
+    hist->counts[hist_bucket(value)]++;
+    hist->total++;
+    if (value > hist->max)
+        hist->max = value;
+}
+
+/* A difference of two times; less than nothing counts as nothing. */
+static inline void hist_add_ns(struct hist *hist, int64_t ns)
+{
+    hist_add(hist, ns > 0 ? (uint64_t)ns : 0);
+}
+
+void hist_merge(struct hist *into, const struct hist *from);
+
+/* The value that `part` (0 to 1) of all are not above; 0 if there are none. */
+uint64_t hist_percentile(const struct hist *hist, double part);
+
+/* The same of nanoseconds, in microseconds. */
+double hist_us(const struct hist *hist, double part);
+
+#endif
