@@ -6,6 +6,8 @@
 
 #include "report.h"
 
+#define KEY_HEIGHT 60U /* of the plot's, in pixels */
+
 double mixed_ratio(const struct row *row)
 {
     return row->of[MIXED_twostate].mops /
@@ -59,15 +61,17 @@ static void print_losing(const struct row *rows, size_t n)
     size_t losing = 0;
     char hold[32];
 
-    printf("\nLosing cells (twostate below the best peer whose states are both shared)\n\n"
+    printf("\nLosing cells (twostate below the best peer whose states are both shared, by 0.5 %% "
+           "or more)\n\n"
            "%7s %14s %5s  %7s  %s\n",
            "threads", "hold", "B", "ratio", "best peer");
     for (size_t i = 0; i < n; i++) {
         const double ratio = mixed_ratio(&rows[i]);
+        const bool lost = round(100 * ratio) < 100; /* as it is shown */
 
         logs += log(ratio);
         lowest = fmin(lowest, ratio);
-        if (ratio >= 1)
+        if (!lost)
             continue;
         losing++;
         printf("%7u %14s %3u %%  %7.2f  %s\n", rows[i].cell.threads,
@@ -122,6 +126,18 @@ static bool same_panel(const struct row *a, const struct row *b)
     return a->cell.hold_ns == b->cell.hold_ns && a->cell.minority == b->cell.minority;
 }
 
+/* Dark enough to be read on white. */
+static const char *const colours[MIXED_LOCKS] = {
+    [MIXED_twostate] = "#d62728",   [MIXED_bcachefs_alg] = "#0072b2",
+    [MIXED_mutex_cond] = "#009e73", [MIXED_pthread_rwlock] = "#7b3294",
+    [MIXED_ck_rwlock] = "#8c510a",  [MIXED_ck_pflock] = "#555555",
+};
+
+static int width_of(unsigned lock)
+{
+    return lock == MIXED_twostate ? 3 : 1;
+}
+
 /* One panel: throughput over threads, a line for each lock. rows[0..n) belong to it. */
 static void draw_panel(FILE *plot, const struct row *rows, size_t n)
 {
@@ -138,17 +154,32 @@ static void draw_panel(FILE *plot, const struct row *rows, size_t n)
             }
         fputs(any ? "\n\n" : "1 NaN\n\n\n", plot);
     }
-    fprintf(plot, "END\nset title 'hold %s, %u %% B'\nplot ",
+    fprintf(plot, "END\nset title 'hold %s, %u %% B'\n",
             hold_text(&rows[0].cell, hold, sizeof(hold)), rows[0].cell.minority);
     for (unsigned l = 0; l < MIXED_LOCKS; l++)
-        fprintf(plot, "%s$data index %u with linespoints %s title '%s'", l ? ", " : "", l,
-                l == MIXED_twostate ? "lw 3" : "lw 1", mixed_names[l]);
+        fprintf(plot, "%s $data index %u with linespoints lc rgb '%s' lw %d", l ? "," : "plot", l,
+                colours[l], width_of(l));
+    fputc('\n', plot);
+}
+
+/* One key for all panels, as a plot of its own that has nothing else. */
+static void draw_key(FILE *plot, unsigned height)
+{
+    fprintf(plot,
+            "set lmargin at screen 0\nset rmargin at screen 1\n"
+            "set bmargin at screen 0\nset tmargin at screen 1.0 * %u / %u\n"
+            "unset logscale\nunset title\nunset border\nunset tics\nunset grid\n"
+            "unset xlabel\nunset ylabel\nset key center horizontal noenhanced\n",
+            KEY_HEIGHT, height);
+    for (unsigned l = 0; l < MIXED_LOCKS; l++)
+        fprintf(plot, "%s NaN with linespoints lc rgb '%s' lw %d title '%s'",
+                l ? "," : "plot [0:1][0:1]", colours[l], width_of(l), mixed_names[l]);
     fputc('\n', plot);
 }
 
 bool mixed_draw(const char *path, const struct row *rows, size_t n)
 {
-    unsigned panels = 0, columns = 0;
+    unsigned panels = 0, columns = 0, width, height;
     FILE *plot;
 
     for (size_t i = 0; i < n; i++)
@@ -156,19 +187,25 @@ bool mixed_draw(const char *path, const struct row *rows, size_t n)
             panels++;
             columns += rows[i].cell.hold_ns == rows[0].cell.hold_ns;
         }
-    plot = report_plot_begin(path, 360 * columns, 280 * (panels / columns));
+    width = 380 * columns;
+    height = 300 * (panels / columns) + KEY_HEIGHT;
+    plot = report_plot_begin(path, width, height);
     if (plot == NULL)
         return false;
-    fprintf(
-        plot,
-        "set multiplot layout %u,%u\nset logscale xy\nset xtics (1,2,4,8,16)\nset xrange [0.9:18]\n"
-        "set xlabel 'threads'\nset ylabel 'Mops/s'\nset grid\nset key noenhanced font ',8'\n",
-        panels / columns, columns);
+    /* Margins and spacing are fractions of the whole. */
+    fprintf(plot,
+            "x = 1.0 / %u\ny = 1.0 / %u\n"
+            "set multiplot layout %u,%u margins 95*x,1-20*x,(60+%u)*y,1-35*y spacing 115*x,95*y\n",
+            width, height, panels / columns, columns, KEY_HEIGHT);
+    fputs("unset key\nset logscale xy\nset xtics (1,2,4,8,16)\nset xrange [0.9:18]\n"
+          "set xlabel 'threads'\nset ylabel 'Mops/s'\nset grid\n",
+          plot);
     for (size_t first = 0, i = 1; i <= n; i++)
         if (i == n || !same_panel(&rows[first], &rows[i])) {
             draw_panel(plot, rows + first, i - first);
             first = i;
         }
+    draw_key(plot, height);
     fputs("unset multiplot\n", plot);
     return report_plot_end(plot);
 }
