@@ -235,8 +235,8 @@ def signals(directory):
                 check(file.read() == b"precious", "the other file was touched")
             os.unlink(data)
 
-    # Four million system calls to write the file; the signal comes before the last.
-    process = start("run", data, "--ops", "1", "--size", "256M", "--block-sizes", "64",
+    # The file takes seconds to write; the signal comes long before the end, and little is written.
+    process = start("run", data, "--ops", "1", "--size", "4G", "--block-sizes", "64k",
                     "--unaligned", "off")
     check("interrupted" in interrupt(process, 2)[1], "while the file was written")
 
