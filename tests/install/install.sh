@@ -107,13 +107,19 @@ test_pkgconfig()
     fi
 }
 
+# configure WITH_IO: the project outside the tree, against the prefix.
+configure()
+{
+    run "$CMAKE" -S "$here/project" -B "$work/build" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" \
+        -DCMAKE_C_COMPILER="$CC" -DCMAKE_CXX_COMPILER="$CXX" -DCMAKE_C_FLAGS="$FLAGS" \
+        -DCMAKE_CXX_FLAGS="$FLAGS" -DSOURCES="$here" -DWITH_IO="$1" >"$work/log" ||
+        { cat "$work/log" && fail configure; }
+}
+
 test_cmake()
 {
     test -n "$CXX" || { echo 'left out: no C++ compiler' && return; }
-    run "$CMAKE" -S "$here/project" -B "$work/build" -G Ninja -DCMAKE_PREFIX_PATH="$prefix" \
-        -DCMAKE_C_COMPILER="$CC" -DCMAKE_CXX_COMPILER="$CXX" -DCMAKE_C_FLAGS="$FLAGS" \
-        -DCMAKE_CXX_FLAGS="$FLAGS" -DSOURCES="$here" -DWITH_IO="$WITH_IO" >"$work/log" ||
-        { cat "$work/log" && fail configure; }
+    configure "$WITH_IO"
     run "$CMAKE" --build "$work/build" >"$work/log" || { cat "$work/log" && fail build; }
     programs=0
     for program in "$work/build"/consumer_*; do
@@ -121,6 +127,9 @@ test_cmake()
         programs=$((programs + 1))
     done
     test "$programs" -eq $((4 + 4 * WITH_IO)) || fail "only $programs programs"
+    # What the package says where the engine was not installed.
+    rm -f "$libdir"/cmake/twostate/twostate-io-targets*.cmake
+    configure 0
 }
 
 "test_$1"
