@@ -218,7 +218,7 @@ def signals(directory):
     wait_for_load(process)
     check("clean" in interrupt(process, 0)[0], "a load that was interrupted")
 
-    # The name may go: the file that is there now is not touched, and the report is that of the first.
+    # The name may go: the report is of the first file, and one that is there now is not touched.
     for lock in LOCKS:
         process = start("run", data, "--seconds", "1000", "--size", "1M", "--block-sizes", "4k",
                         "--lock", lock, "--threads", "all=2")
