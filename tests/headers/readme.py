@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """README.md shows what is in the tree: each program is examples/*.c to the letter, and the path
-table is the one of iopair.h."""
+table is the one of iopair.h. docs/pitfalls.md has every pitfall that a test cites."""
 import pathlib
 import re
 import sys
@@ -39,5 +39,14 @@ if not expected or expected != found:
     failures += [f"  iopair.h {row}" for row in expected if row not in found]
     failures += [f"  README   {row}" for row in found if row not in expected]
 
-print("\n".join(failures) or "README.md is up to date")
+pitfalls = (root / "docs/pitfalls.md").read_text()
+defined = re.findall(r"^\| ([EL]\d\d) \|", pitfalls, re.M)
+for source in sorted((root / "tests").rglob("*.c")):
+    for pitfall in sorted(set(re.findall(r"\b[EL]\d\d\b", source.read_text())) - set(defined)):
+        failures.append(f"{source.relative_to(root)} cites {pitfall}, not in docs/pitfalls.md")
+for name in sorted(set(re.findall(r"`(\w+/[\w/]+\.(?:c|txt))`", pitfalls))):
+    if not (root / "tests" / name).exists():
+        failures.append(f"docs/pitfalls.md names tests/{name}, which is not there")
+
+print("\n".join(failures) or "README.md and docs/pitfalls.md are up to date")
 sys.exit(1 if failures else 0)
