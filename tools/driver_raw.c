@@ -8,11 +8,14 @@
 #include <liburing.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#define RING_ENTRIES 256 /* no batch is larger */
 
 static int64_t result_of(int64_t returned)
 {
@@ -101,18 +104,53 @@ static int wait_completion(struct io_uring *ring, struct io_uring_cqe **cqe)
     return error;
 }
 
+/* Each thread has one ring for all its batches, as a program would. */
+static pthread_key_t rings;
+
+static void ring_destroy(void *ring)
+{
+    io_uring_queue_exit(ring);
+    free(ring);
+}
+
+static void rings_init(void)
+{
+    if (pthread_key_create(&rings, ring_destroy) != 0)
+        die("cannot keep a ring for each thread");
+}
+
+/* NULL if there is no io_uring here. */
+static struct io_uring *own_ring(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, rings_init);
+    struct io_uring *ring = pthread_getspecific(rings);
+
+    if (ring != NULL)
+        return ring;
+    ring = zalloc(1, sizeof(*ring));
+    if (io_uring_queue_init(RING_ENTRIES, ring, 0) != 0) {
+        free(ring);
+        return NULL;
+    }
+    if (pthread_setspecific(rings, ring) != 0)
+        die("out of memory");
+    return ring;
+}
+
 void raw_transfer(const struct raw_file *file, struct request *requests, unsigned count)
 {
-    struct io_uring ring;
+    struct io_uring *ring = count > 1 ? own_ring() : NULL;
 
-    if (count == 1 || io_uring_queue_init(count, &ring, 0) != 0) {
+    if (ring == NULL) {
         for (unsigned i = 0; i < count; i++)
             transfer_one(file, &requests[i]);
         return;
     }
     for (unsigned i = 0; i < count; i++) {
-        prepare(file, &ring, &requests[i]);
-        if (io_uring_submit(&ring) != 1)
+        prepare(file, ring, &requests[i]);
+        if (io_uring_submit(ring) != 1)
             die("io_uring does not take a request");
         if (requests[i].submitted)
             requests[i].submitted(&requests[i]);
@@ -120,15 +158,14 @@ void raw_transfer(const struct raw_file *file, struct request *requests, unsigne
     for (unsigned i = 0; i < count; i++) {
         struct io_uring_cqe *cqe;
 
-        if (wait_completion(&ring, &cqe) != 0)
+        if (wait_completion(ring, &cqe) != 0)
             die("io_uring does not give a completion");
         struct request *request = io_uring_cqe_get_data(cqe);
 
         request->result = cqe->res;
         request->ended_ns = now_ns();
-        io_uring_cqe_seen(&ring, cqe);
+        io_uring_cqe_seen(ring, cqe);
     }
-    io_uring_queue_exit(&ring);
 }
 
 int64_t raw_append(const struct raw_file *file, const void *buffer, size_t length, bool direct)
