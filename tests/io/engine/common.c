@@ -90,7 +90,7 @@ int fixture_enter(void **state)
     return 0;
 }
 
-/* pitfalls E05, E16: whatever a test did, each lock was given back exactly once. */
+/* pitfall E16: whatever a test did, each lock was given back exactly once. */
 int fixture_leave(void **state)
 {
     struct fixture *f = *state;
