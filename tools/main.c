@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 static void on_signal(int number)
 {
     (void)number;
-    load_interrupted = 1;
+    atomic_store(&load_interrupted, 1);
 }
 
 /* Whether what the file holds is nothing, or from an earlier run, so that none will miss it. */

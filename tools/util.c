@@ -16,7 +16,7 @@ const char *const kind_names[KIND_COUNT] = {
 #undef X
 };
 
-volatile sig_atomic_t load_interrupted;
+atomic_int load_interrupted;
 
 int64_t now_ns(void)
 {

@@ -3,7 +3,7 @@
 #ifndef TOOL_UTIL_H
 #define TOOL_UTIL_H
 
-#include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,7 +17,7 @@ void *zalloc(size_t count, size_t size);
 void *aligned_zalloc(size_t size);
 
 /* Set from a signal handler: whatever goes on ends soon, with the checks and results it has. */
-extern volatile sig_atomic_t load_interrupted;
+extern atomic_int load_interrupted; /* the handler runs in any thread */
 
 /* What stops the program: one line on stderr, exit status 2. */
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
