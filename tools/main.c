@@ -116,6 +116,8 @@ int main(int argc, char **argv)
     bool made;
 
     options_parse(&options, argc, argv);
+    if (options.json != NULL && strcmp(options.json, "-") == 0 && report_json_only() != 0)
+        die("the standard output: %s", strerror(errno));
     options.load.progress = options.load.progress && isatty(STDERR_FILENO);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);

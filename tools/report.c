@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool is_none(const struct load_result *result)
 {
@@ -91,9 +92,19 @@ json_t *report_root(json_t *runs)
     return json_pack("{s:o, s:b}", "runs", runs, "interrupted", (int)load_interrupted);
 }
 
+static FILE *json_output; /* the standard output, if it is for JSON only */
+
+int report_json_only(void)
+{
+    int fd = dup(STDOUT_FILENO);
+
+    json_output = fd < 0 ? NULL : fdopen(fd, "w");
+    return json_output != NULL && dup2(STDERR_FILENO, STDOUT_FILENO) >= 0 ? 0 : -errno;
+}
+
 int report_write(json_t *root, const char *path)
 {
-    FILE *file = strcmp(path, "-") == 0 ? stdout : fopen(path, "w");
+    FILE *file = strcmp(path, "-") == 0 ? json_output : fopen(path, "w");
     int error = 0;
 
     if (file == NULL) {
@@ -102,7 +113,7 @@ int report_write(json_t *root, const char *path)
         if (json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(8)) != 0 ||
             fputc('\n', file) == EOF || fflush(file) != 0)
             error = -EIO;
-        if (file != stdout && fclose(file) != 0)
+        if (fclose(file) != 0)
             error = -errno;
     }
     json_decref(root);

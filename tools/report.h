@@ -22,7 +22,13 @@ json_t *report_json(const struct load_result *result, const struct load_options 
 /* What is written, of the runs: takes them over. */
 json_t *report_root(json_t *runs);
 
-/* Writes root to path ("-": stdout) and releases it. 0 or -errno. */
+/*
+ * From now on what is printed goes to the standard error, and only JSON to the standard output, so
+ * that a pipe gets nothing else. 0 or -errno.
+ */
+int report_json_only(void);
+
+/* Writes root to path ("-": the standard output) and releases it. 0 or -errno. */
 int report_write(json_t *root, const char *path);
 
 /* 0 if the run is clean; 1 if not; 2 if that is not known. `none` is not held to anything but a lack of errors. */

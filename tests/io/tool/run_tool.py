@@ -163,7 +163,8 @@ def files(directory):
     run("run", data, "--ops", "10", "--size", "1M", "--keep")
     check(os.path.exists(data), "--keep")
     done = run("run", data, "--ops", "10", "--size", "1M", "--json", "-")
-    check('"runs"' in done.stdout, "JSON on stdout")
+    check("runs" in json.loads(done.stdout), "JSON on stdout, and nothing else")
+    check("fsync" in done.stderr, "the table goes to stderr then")
     run("run", data, "--ops", "10", "--json", os.path.join(directory, "no", "json"), status=2)
 
     os.unlink(data)
