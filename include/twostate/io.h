@@ -114,9 +114,9 @@ TWOSTATE_API int twostate_engine_backend(const struct twostate_engine *engine);
 
 /*
  * Opens a file for buffered and direct IO. flags are those of open(2): one of O_RDONLY, O_WRONLY
- * and O_RDWR, with O_CREAT, O_EXCL, O_TRUNC and O_NOFOLLOW as needed. Others are -EOPNOTSUPP: what
- * O_APPEND, O_DIRECT and O_DSYNC say is said for each request. Only regular files and block
- * devices, else -EINVAL. Where the file system has no O_DIRECT, direct requests are buffered and
+ * and O_RDWR, with O_CREAT, O_EXCL, O_TRUNC and O_NOFOLLOW as needed, and O_CLOEXEC, which is always
+ * on. Others are -EOPNOTSUPP: what O_APPEND, O_DIRECT and O_DSYNC say is said for each request. Only
+ * regular files and block devices, else -EINVAL. Where the file system has no O_DIRECT, direct requests are buffered and
  * uncached. IO on a file that was opened twice is not ordered between the two.
  */
 TWOSTATE_API int twostate_file_open(struct twostate_engine *engine, const char *path, int flags,

@@ -278,7 +278,19 @@ static int64_t read_direct(struct transfer *t)
     return transfer_refused_(moved) ? read_buffered(t) : moved;
 }
 
-/* Alone with the file, as a buffered write that leaves nothing in the cache. */
+/*
+ * UNALIGNED is held. A direct write that makes the file larger is not done with NOWAIT, on any path:
+ * so it does not depend on the file system, or on the alignment, whether it is.
+ */
+static int64_t write_alone(struct transfer *t, bool append)
+{
+    if (has(t, TWOSTATE_IO_NOWAIT) && has(t, TWOSTATE_IO_DIRECT) &&
+        (append || transfer_extends_(t)))
+        return -EAGAIN;
+    return write_through_cache(t, append);
+}
+
+/* Alone with the file, as a buffered write that is not to stay in the cache. */
 static int64_t write_unaligned(struct transfer *t, bool append)
 {
     struct twostate_hold hold;
@@ -286,7 +298,7 @@ static int64_t write_unaligned(struct transfer *t, bool append)
 
     if (moved)
         return moved;
-    moved = write_through_cache(t, append);
+    moved = write_alone(t, append);
     twostate_iopair_end(&hold);
     return moved;
 }
@@ -356,7 +368,7 @@ static int64_t write_overwriting(struct transfer *t)
     } else {
         twostate_iopair_retry_unaligned(&hold);
     }
-    moved = write_through_cache(t, false);
+    moved = write_alone(t, false);
     twostate_iopair_end(&hold);
     return moved;
 }
@@ -420,7 +432,7 @@ static int64_t append_large(struct transfer *t, int64_t *at)
 
     if (moved)
         return moved;
-    moved = move_pieces(t, write_through_cache, true, at);
+    moved = move_pieces(t, write_alone, true, at);
     twostate_iopair_end(&hold);
     return moved;
 }

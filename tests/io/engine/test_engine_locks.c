@@ -305,13 +305,38 @@ static void flags_are_read_once(void **state)
     free(buffer);
 }
 
+/* With NOWAIT no direct write makes a file larger, aligned or not, on whatever file system. */
+static void nowait_never_extends(void **state)
+{
+    struct fixture *f = *state;
+    char *memory = memory_new(2 * MIB);
+    const size_t sizes[] = {100, 4096, 4196, 2 * MIB};
+    const unsigned flags = TWOSTATE_IO_DIRECT | NOWAIT;
+    struct twostate_file_stat stat;
+
+    assert_int_equal(twostate_pwrite(f->file, memory, 8192, 0, 0), 8192);
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        const struct iovec iov = {memory, sizes[i]};
+
+        assert_int_equal(twostate_pwrite(f->file, memory, sizes[i], 8192, flags), -EAGAIN);
+        assert_int_equal(twostate_pwrite(f->file, memory, sizes[i], 10000, flags), -EAGAIN);
+        assert_int_equal(twostate_append(f->file, &iov, 1, flags, NULL), -EAGAIN);
+        assert_int_equal(twostate_pwritev_async(f->file, &iov, 1, 8192, flags, pending_done,
+                                                &(struct pending){0}),
+                         -EAGAIN);
+        assert_int_equal(twostate_stat(f->file, &stat), 0);
+        assert_int_equal(stat.size, 8192);
+    }
+    free(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ENGINE_TEST(refused_without_a_trace), ENGINE_TEST(runs_beside),
         ENGINE_TEST(waits_for_the_others),    ENGINE_TEST(whole_file),
         ENGINE_TEST(nowait_in_the_cache),     ENGINE_TEST(size_is_asked_again),
-        ENGINE_TEST(flags_are_read_once),
+        ENGINE_TEST(flags_are_read_once),     ENGINE_TEST(nowait_never_extends),
     };
 
     return RUN_WITH_BACKENDS(tests);
