@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define FILE_MOST (3 * MIB)
@@ -329,14 +330,21 @@ static void do_sync(struct world *w)
     w->m->file = file_new(w->engine, &w->m->scratch, O_RDWR);
 }
 
-/* Through a descriptor that the engine knows nothing of. */
+/*
+ * Through a descriptor that the engine knows nothing of. Up to the end of the file's last block: a
+ * direct read of more can fail on XFS with EIO, where space is reserved beyond that end.
+ */
 static void compare_whole(struct world *w, int mode)
 {
-    char *bytes = memory_new(FILE_MOST);
+    char *bytes = memory_new(FILE_MOST + 4096);
+    const size_t length = ((size_t)w->m->size + 4095) / 4096 * 4096;
+    struct stat stat;
     const int fd = open(w->m->scratch.path, O_RDONLY | O_CLOEXEC | mode);
 
     assert_true(fd >= 0);
-    assert_int_equal(pread(fd, bytes, FILE_MOST, 0), w->m->size);
+    assert_int_equal(fstat(fd, &stat), 0);
+    assert_int_equal(stat.st_size, w->m->size);
+    assert_int_equal(pread(fd, bytes, length, 0), w->m->size);
     expect_bytes(w, bytes, w->m->bytes, (size_t)w->m->size);
     assert_int_equal(close(fd), 0);
     free(bytes);
