@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_lock: the lock against its peers. The command line; pair.c, mixed.c, starve.c do the work. */
+/* bench_lock: the lock against its peers. The command line; a file for each command does the work. */
 #include "bench_lock.h"
 
 #include <string.h>
@@ -12,24 +12,42 @@
 #define QUICK_RUNS   3
 
 static const char usage[] =
-    "usage: bench_lock pair|mixed|starve [--json FILE] [--plot FILE.svg] [--quick] [--runs N]\n"
+    "usage: bench_lock COMMAND [--json FILE] [--plot FILE.svg] [--quick] [--runs N]\n"
     "\n"
-    "  pair   what acquire and release cost, 1 and 2 threads that share one state\n"
-    "  mixed  throughput and waits where two states contend, over threads, hold times and shares\n"
-    "  starve how often one thread gets state B while holders of A overlap\n"
+    "  pair     what acquire and release cost, 1 and 2 threads that share one state; the sizes\n"
+    "  mixed    throughput and waits where two states contend, over threads, hold times and "
+    "shares\n"
+    "  direct   the same where holders of state B sleep 100 us: direct IO in flight\n"
+    "  latency  wake-up, drain and switch\n"
+    "  syscalls system calls for each operation\n"
+    "  starve   how often one thread gets state B, or a drain, while holders of A overlap\n"
+    "  machine  names the machine and the compiler\n"
     "\n"
     "  --json FILE      write the figures to FILE\n"
-    "  --plot FILE.svg  draw them (pair and mixed; needs gnuplot)\n"
+    "  --plot FILE.svg  draw them (pair, mixed, direct and latency; needs gnuplot)\n"
     "  --quick          fewer cells, shorter runs: under 30 s\n"
-    "  --runs N         each figure is the median of N runs (7; with --quick 3)\n"
+    "  --runs N         each figure is the median of N runs (7; with --quick 3); syscalls has one\n"
     "  --help           print this\n";
+
+static int machine_main(const struct options *options)
+{
+    char text[256];
+    json_t *object;
+
+    report_machine(text, sizeof(text));
+    puts(text);
+    object = json_pack("{s:s}", "machine", text);
+    return report_json(options->json, object) ? 0 : 1;
+}
 
 static const struct command {
     const char *name;
     int (*main)(const struct options *options);
     bool draws;
-} commands[] = {
-    {"pair", pair_main, true}, {"mixed", mixed_main, true}, {"starve", starve_main, false}};
+} commands[] = {{"pair", pair_main, true},          {"mixed", mixed_main, true},
+                {"direct", direct_main, true},      {"latency", latency_main, true},
+                {"syscalls", syscalls_main, false}, {"starve", starve_main, false},
+                {"machine", machine_main, false}};
 
 static const struct command *find(const char *name)
 {
@@ -43,9 +61,7 @@ int main(int argc, char **argv)
 {
     static const struct option known[] = {CLI_JSON, CLI_PLOT, CLI_QUICK,
                                           CLI_RUNS, CLI_HELP, CLI_END};
-    struct cli cli = {.program = "bench_lock",
-                      .usage = usage,
-                      .operand_is = "which benchmark, pair, mixed or starve?"};
+    struct cli cli = {.program = "bench_lock", .usage = usage, .operand_is = "which benchmark?"};
     const struct command *command = NULL;
     struct options options;
     const int status = cli_parse(&cli, known, argc, argv);
@@ -57,7 +73,7 @@ int main(int argc, char **argv)
         options.runs = options.quick ? QUICK_RUNS : DEFAULT_RUNS;
     command = find(cli.operand);
     if (command == NULL)
-        return cli_bad(&cli, "pair, mixed or starve, not ", cli.operand);
+        return cli_bad(&cli, "no benchmark is called ", cli.operand);
     if (cli.plot != NULL && !command->draws)
         return cli_bad(&cli, "no plot of ", cli.operand);
     if (cli.plot != NULL && !report_can_plot())

@@ -16,6 +16,9 @@ struct options {
 /* Each runs, prints its table, writes its files; returns the exit status. */
 int pair_main(const struct options *options);
 int mixed_main(const struct options *options);
+int direct_main(const struct options *options);
+int latency_main(const struct options *options);
+int syscalls_main(const struct options *options);
 int starve_main(const struct options *options); /* has no plot */
 
 #endif

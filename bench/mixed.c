@@ -2,7 +2,8 @@
 /*
  * bench_lock mixed: two states contend. Each thread acquires, holds, releases, at once again; which
  * state is drawn for each operation, B with the cell's share, from a seed that is the same in every
- * run and for every lock.
+ * run and for every lock. bench_lock direct: the same where holders of B sleep, as direct IO in
+ * flight does, beside short holders of A.
  *
  * Waits are those of the whole acquire. An operation that ends after the time is up doesn't count
  * for the throughput, but its wait does: it may be the longest, though the true one is longer still
@@ -33,9 +34,9 @@ struct worker {
     pthread_barrier_t *start;
     const bool *stop;
     uint64_t random;
-    uint64_t minority; /* of 2^32 operations */
-    uint64_t work;     /* units of computing in a hold */
-    uint64_t sleep_ns; /* or the time that it sleeps, if not 0 */
+    uint64_t minority;    /* of 2^32 operations */
+    uint64_t work;        /* units of computing in a hold */
+    uint64_t sleep_ns[2]; /* or the time that one of the state sleeps, if not 0 */
     uint64_t done;
     struct hist waits[2];
 };
@@ -48,10 +49,10 @@ static inline enum twostate_state draw_state(struct worker *worker)
     return worker->random >> 32 < worker->minority ? TWOSTATE_B : TWOSTATE_A;
 }
 
-static inline void hold(const struct worker *worker)
+static inline void hold(const struct worker *worker, enum twostate_state state)
 {
-    if (worker->sleep_ns > 0)
-        clock_sleep(worker->sleep_ns);
+    if (worker->sleep_ns[state] > 0)
+        clock_sleep(worker->sleep_ns[state]);
     else
         clock_work(worker->work);
 }
@@ -70,7 +71,7 @@ static inline void hold(const struct worker *worker)
                                                                                                    \
             acquire_##peer(lock, state);                                                           \
             hist_add(&worker->waits[state], clock_ticks() - asked);                                \
-            hold(worker);                                                                          \
+            hold(worker, state);                                                                   \
             release_##peer(lock, state);                                                           \
             if (__atomic_load_n(worker->stop, __ATOMIC_RELAXED))                                   \
                 return NULL;                                                                       \
@@ -101,7 +102,8 @@ static unsigned processors(void)
 /* A spinning lock with more threads than processors measures the scheduler. */
 static bool plays(const struct cell *cell, const struct contender *contender)
 {
-    return contender->waits == sleeps || (cell->threads <= processors() && !cell->asleep);
+    return contender->waits == sleeps ||
+           (cell->threads <= processors() && !cell->asleep && !cell->in_flight);
 }
 
 /* Mops/s of one run; adds its waits to what other runs found. */
@@ -124,7 +126,9 @@ static double run_once(const struct cell *cell, const struct contender *contende
         workers[i].random = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
         workers[i].minority = (UINT64_C(1) << 32) * cell->minority / 100;
         workers[i].work = cell->asleep ? 0 : clock_work_units(cell->hold_ns);
-        workers[i].sleep_ns = cell->asleep ? cell->hold_ns : 0;
+        workers[i].sleep_ns[TWOSTATE_A] = cell->asleep ? cell->hold_ns : 0;
+        workers[i].sleep_ns[TWOSTATE_B] =
+            cell->in_flight ? MIXED_IN_FLIGHT_NS : workers[i].sleep_ns[TWOSTATE_A];
         if (pthread_create(&workers[i].thread, NULL, contender->loop, &workers[i]) != 0) {
             fputs("bench_lock: can't make a thread\n", stderr);
             exit(1);
@@ -173,7 +177,7 @@ static void measure(struct row *row, unsigned runs, uint64_t slice_ns)
     }
 }
 
-static const struct {
+static const struct hold_time {
     uint64_t ns;
     bool asleep;
     bool quick; /* also part of the quick matrix */
@@ -184,24 +188,34 @@ static const struct {
              {100000, true, true}};
 
 static const unsigned all_threads[] = {1, 2, 4, 8, 16};
-static const struct {
+static const struct minority {
     unsigned percent;
     bool quick;
 } minorities[] = {{0, false}, {5, true}, {20, false}, {50, true}};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static size_t make_rows(struct row *rows, bool quick)
+/* All sleeping, or nobody in state B: what is in flight beside that is nothing new. */
+static bool belongs(const struct hold_time *hold, const struct minority *minority, bool quick,
+                    bool in_flight)
+{
+    if (in_flight && (hold->asleep || minority->percent == 0))
+        return false;
+    return !quick || (hold->quick && minority->quick);
+}
+
+static size_t make_rows(struct row *rows, bool quick, bool in_flight)
 {
     size_t n = 0;
 
     for (size_t h = 0; h < COUNT(holds); h++)
         for (size_t m = 0; m < COUNT(minorities); m++)
             for (size_t t = 0; t < COUNT(all_threads); t++)
-                if (!quick || (holds[h].quick && minorities[m].quick))
+                if (belongs(&holds[h], &minorities[m], quick, in_flight))
                     rows[n++] = (struct row){.cell = {.threads = all_threads[t],
                                                       .hold_ns = holds[h].ns,
                                                       .asleep = holds[h].asleep,
+                                                      .in_flight = in_flight,
                                                       .minority = minorities[m].percent}};
     return n;
 }
@@ -213,11 +227,11 @@ static void describe(const struct row *row, char *text, size_t size)
              row->cell.minority);
 }
 
-int mixed_main(const struct options *options)
+static int matrix(const struct options *options, bool in_flight)
 {
     static struct row rows[COUNT(holds) * COUNT(minorities) * COUNT(all_threads)];
-    const size_t n = make_rows(rows, options->quick);
-    const uint64_t slice_ns = options->quick ? 40000000 : 100000000;
+    const size_t n = make_rows(rows, options->quick, in_flight);
+    const uint64_t slice_ns = options->quick ? 40000000 : 80000000;
     bool ok;
 
     /* Else a sleep of 100 us takes 150. */
@@ -235,4 +249,14 @@ int mixed_main(const struct options *options)
     if (options->plot != NULL)
         ok = mixed_draw(options->plot, rows, n) && ok;
     return ok ? 0 : 1;
+}
+
+int mixed_main(const struct options *options)
+{
+    return matrix(options, false);
+}
+
+int direct_main(const struct options *options)
+{
+    return matrix(options, true);
 }

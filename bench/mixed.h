@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What bench_lock mixed measures, and how its parts hand it on. */
+/* What bench_lock mixed and direct measure, and how their parts hand it on. */
 #ifndef BENCH_MIXED_H
 #define BENCH_MIXED_H
 
@@ -23,11 +23,14 @@ enum mixed_lock {
 
 extern const char *const mixed_names[MIXED_LOCKS];
 
-/* One point of the matrix. */
+#define MIXED_IN_FLIGHT_NS 100000
+
+/* One point of a matrix. */
 struct cell {
     unsigned threads;
     uint64_t hold_ns;
     bool asleep;       /* holders sleep for hold_ns, else they compute */
+    bool in_flight;    /* those of B sleep for MIXED_IN_FLIGHT_NS, whatever those of A do */
     unsigned minority; /* percent of the operations that take state B */
 };
 
@@ -45,9 +48,7 @@ struct row {
     struct outcome of[MIXED_LOCKS];
 };
 
-/* twostate's throughput over that of the best other lock whose states are both shared. */
-double mixed_ratio(const struct row *row);
-
+/* The matrix, and what can be said of all of it: each cell against the best peer, the goals. */
 void mixed_table(const struct row *rows, size_t n);
 json_t *mixed_json(const struct row *rows, size_t n);
 bool mixed_draw(const char *path, const struct row *rows, size_t n);

@@ -9,6 +9,9 @@
 #include "peers.h"
 #include "report.h"
 
+#include <twostate/iolock.h>
+#include <twostate/iopair.h>
+
 #define MAX_THREADS 2
 #define BATCH       1000 /* pairs between two looks at the stop flag */
 
@@ -97,6 +100,30 @@ static void print_table(double ns[MAX_THREADS][CONTENDERS])
                ns[0][i] / ns[0][0], ns[1][i] / ns[1][0]);
 }
 
+/* One thread's cost of a lock, as a multiple of that of twostate. */
+static double multiple(double ns[MAX_THREADS][CONTENDERS], const char *name)
+{
+    for (unsigned i = 0; i < CONTENDERS; i++)
+        if (strcmp(contenders[i].name, name) == 0)
+            return ns[0][i] / ns[0][0];
+    return 0;
+}
+
+static void print_goals(double ns[MAX_THREADS][CONTENDERS])
+{
+    printf("\nbytes: lock %zu, IOLOCK %zu, pair %zu\n\n", sizeof(struct twostate_lock),
+           sizeof(struct twostate_iolock), sizeof(struct twostate_iopair));
+    report_goal("one thread: twostate's time over the floor's", 1 / multiple(ns, "floor"), false,
+                1.10);
+    report_goal("one thread: pthread_rwlock's time over twostate's", multiple(ns, "pthread_rwlock"),
+                true, 1.2);
+    report_goal("one thread: mutex_cond's time over twostate's", multiple(ns, "mutex_cond"), true,
+                2);
+    report_goal("bytes: the lock", sizeof(struct twostate_lock), false, 8);
+    report_goal("bytes: the IOLOCK", sizeof(struct twostate_iolock), false, 16);
+    report_goal("bytes: the pair", sizeof(struct twostate_iopair), false, 32);
+}
+
 static json_t *to_json(double ns[MAX_THREADS][CONTENDERS])
 {
     json_t *rows = json_array();
@@ -151,6 +178,7 @@ int pair_main(const struct options *options)
     report_progress(total, total, "");
     free(runs);
     print_table(ns);
+    print_goals(ns);
     ok = report_json(options->json, to_json(ns));
     if (options->plot != NULL)
         ok = draw(options->plot, ns) && ok;

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,6 +34,11 @@
     X(ck_rwlock, a_only, spins)                                                                    \
     X(ck_pflock, a_only, spins)
 
+/* Those of them that others can drain, and a holder switch: drain_P, switch_P. */
+#define BENCH_DRAINABLE(X)                                                                         \
+    X(twostate)                                                                                    \
+    X(mutex_cond)
+
 struct lock_twostate {
     struct twostate_lock lock;
 };
@@ -45,6 +51,17 @@ static inline void acquire_twostate(struct lock_twostate *lock, enum twostate_st
 static inline void release_twostate(struct lock_twostate *lock, enum twostate_state state)
 {
     twostate_lock_release(&lock->lock, state);
+}
+
+static inline void drain_twostate(struct lock_twostate *lock)
+{
+    twostate_lock_drain(&lock->lock);
+}
+
+static inline void switch_twostate(struct lock_twostate *lock, enum twostate_state to)
+{
+    if (twostate_lock_switch(&lock->lock, to) != 0)
+        abort();
 }
 
 /* What one word shared by all costs at least if it is checked and changed, twice. Not a lock. */
@@ -116,12 +133,16 @@ static inline void release_bcachefs_alg(struct lock_bcachefs_alg *lock, enum two
     }
 }
 
-/* What one writes without a library: the state under a mutex, a condition for "it is free now". */
+/*
+ * What one writes without a library: the state under a mutex, a condition for "it is free now". One
+ * who waits to switch says so, and is woken by each that leaves.
+ */
 struct lock_mutex_cond {
     pthread_mutex_t mutex;
     pthread_cond_t unlocked;
     uint64_t holders;
     enum twostate_state state;
+    bool switching;
 };
 
 static inline void acquire_mutex_cond(struct lock_mutex_cond *lock, enum twostate_state state)
@@ -140,10 +161,30 @@ static inline void release_mutex_cond(struct lock_mutex_cond *lock, enum twostat
 
     (void)state;
     pthread_mutex_lock(&lock->mutex);
-    last = --lock->holders == 0;
+    last = --lock->holders == 0 || lock->switching;
     pthread_mutex_unlock(&lock->mutex);
     if (last)
         pthread_cond_broadcast(&lock->unlocked);
+}
+
+static inline void drain_mutex_cond(struct lock_mutex_cond *lock)
+{
+    pthread_mutex_lock(&lock->mutex);
+    while (lock->holders > 0)
+        pthread_cond_wait(&lock->unlocked, &lock->mutex);
+    pthread_mutex_unlock(&lock->mutex);
+}
+
+static inline void switch_mutex_cond(struct lock_mutex_cond *lock, enum twostate_state to)
+{
+    pthread_mutex_lock(&lock->mutex);
+    lock->switching = true;
+    while (lock->holders > 1)
+        pthread_cond_wait(&lock->unlocked, &lock->mutex);
+    lock->switching = false;
+    lock->state = to;
+    pthread_mutex_unlock(&lock->mutex);
+    pthread_cond_broadcast(&lock->unlocked);
 }
 
 struct lock_pthread_rwlock {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Saying what was found: medians, progress, JSON, plots. */
+/* Saying what was found: medians, goals, progress, JSON, plots. */
 #include "report.h"
 
 #include <errno.h>
@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 static int compare(const void *a, const void *b)
@@ -33,6 +34,52 @@ void report_progress(unsigned done, unsigned total, const char *what)
     else
         fprintf(stderr, "\r\033[K%3u %%  %s", 100 * done / total, what);
     fflush(stderr);
+}
+
+void report_goal(const char *what, double value, bool at_least, double goal)
+{
+    const double shown = round(value * 1000) / 1000;
+
+    printf("goal: %-64s %8.3f, %s %g: %s\n", what, value, at_least ? "at least" : "at most", goal,
+           (at_least ? shown >= goal : shown <= goal) ? "reached" : "MISSED");
+}
+
+/* The value of the first "name : value" line of a file of such; the default if there is none. */
+static void find_value(const char *path, const char *name, char *value, size_t size)
+{
+    FILE *file = fopen(path, "re");
+    char line[256];
+
+    if (file == NULL)
+        return;
+    while (fgets(line, sizeof(line), file) != NULL) {
+        const char *colon = strchr(line, ':');
+
+        if (colon == NULL || strncmp(line, name, strlen(name)) != 0)
+            continue;
+        snprintf(value, size, "%s", colon + 1 + strspn(colon + 1, " \t"));
+        value[strcspn(value, "\n")] = 0;
+        break;
+    }
+    fclose(file);
+}
+
+void report_machine(char *text, size_t size)
+{
+    char cpu[128] = "";
+    struct utsname name;
+
+    if (uname(&name) != 0)
+        memset(&name, 0, sizeof(name));
+    find_value("/proc/cpuinfo", "model name", cpu, sizeof(cpu));
+    name.release[strcspn(name.release, "-+")] = 0;
+    snprintf(text, size, "%s, %ld processors, %s %s, %s %s", *cpu ? cpu : name.machine,
+             sysconf(_SC_NPROCESSORS_ONLN), name.sysname, name.release,
+#ifdef __clang__
+             "clang", __clang_version__);
+#else
+             "gcc", __VERSION__);
+#endif
 }
 
 FILE *report_open(const char *path)

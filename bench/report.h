@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What both benchmarks need to say what they found: medians, progress, JSON, plots. */
+/* What both benchmarks need to say what they found: medians, goals, progress, JSON, plots. */
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
@@ -18,6 +18,15 @@ FILE *report_open(const char *path);
 
 /* Writes rows, closes file, and frees rows. False: said why. A NULL file just frees. */
 bool report_json(FILE *file, json_t *rows);
+
+/*
+ * One line that says whether a figure is what it should be: at_least or at most the goal. What was
+ * asked for and not reached is said as plainly as the rest.
+ */
+void report_goal(const char *what, double value, bool at_least, double goal);
+
+/* The machine and the compiler, in one line: figures of another mean nothing beside these. */
+void report_machine(char *text, size_t size);
 
 /* A number with three digits after the point: more would be noise. */
 json_t *report_number(double value);

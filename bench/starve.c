@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_lock starve: can one thread have state B while holders of A always overlap? */
+/* bench_lock starve: can one thread have state B, or drain, while holders of A always overlap? */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@
 struct run {
     union any_lock lock;
     bool stop;
-    unsigned entries;         /* of B */
+    unsigned entries;
     uint64_t longest_wait_ns; /* the one that the end of the run cut off included */
 };
 
@@ -36,6 +36,25 @@ static void note_wait(struct run *run, uint64_t wait_ns)
         run->longest_wait_ns = wait_ns;
 }
 
+/* A thread that wants something again and again: `get` gets it, and gives it back. */
+#define WANT(name, get)                                                                            \
+    static void *name(void *arg)                                                                   \
+    {                                                                                              \
+        struct run *run = arg;                                                                     \
+                                                                                                   \
+        clock_sleep(HOLD_NS);                                                                      \
+        while (!stopped(run)) {                                                                    \
+            const uint64_t start = clock_ns();                                                     \
+                                                                                                   \
+            get;                                                                                   \
+            note_wait(run, clock_ns() - start);                                                    \
+            if (!stopped(run))                                                                     \
+                run->entries++;                                                                    \
+            clock_sleep(HOLD_NS);                                                                  \
+        }                                                                                          \
+        return NULL;                                                                               \
+    }
+
 /* Each peer's holder of A and its one thread that wants B. */
 #define X(peer, shared, waits)                                                                     \
     static void *hold_a_##peer(void *arg)                                                          \
@@ -50,34 +69,34 @@ static void note_wait(struct run *run, uint64_t wait_ns)
         }                                                                                          \
         return NULL;                                                                               \
     }                                                                                              \
-    static void *want_b_##peer(void *arg)                                                          \
+    static inline void get_b_##peer(struct lock_##peer *lock)                                      \
     {                                                                                              \
-        struct run *run = arg;                                                                     \
-                                                                                                   \
-        clock_sleep(HOLD_NS);                                                                      \
-        while (!stopped(run)) {                                                                    \
-            const uint64_t start = clock_ns();                                                     \
-                                                                                                   \
-            acquire_##peer(&run->lock.peer, TWOSTATE_B);                                           \
-            note_wait(run, clock_ns() - start);                                                    \
-            release_##peer(&run->lock.peer, TWOSTATE_B);                                           \
-            if (!stopped(run))                                                                     \
-                run->entries++;                                                                    \
-            clock_sleep(HOLD_NS);                                                                  \
-        }                                                                                          \
-        return NULL;                                                                               \
-    }
+        acquire_##peer(lock, TWOSTATE_B);                                                          \
+        release_##peer(lock, TWOSTATE_B);                                                          \
+    }                                                                                              \
+    WANT(want_b_##peer, get_b_##peer(&run->lock.peer))
 BENCH_PEERS(X)
 #undef X
 
+#define X(peer) WANT(want_drain_##peer, drain_##peer(&run->lock.peer))
+BENCH_DRAINABLE(X)
+#undef X
+
+enum waits { sleeps, spins };
+
+/* Spinning on a holder that sleeps is no contest. */
 static const struct contender {
-    const char *name;
+    const char *lock;
+    const char *wants;
     void *(*hold_a)(void *);
-    void *(*want_b)(void *);
-    enum { spins, sleeps } waits; /* spinning on a holder that sleeps is no contest */
+    void *(*want)(void *);
+    enum waits waits;
 } contenders[] = {
-#define X(peer, shared, waits) {#peer, hold_a_##peer, want_b_##peer, waits},
+#define X(peer, shared, waits) {#peer, "B", hold_a_##peer, want_b_##peer, waits},
     BENCH_PEERS(X)
+#undef X
+#define X(peer) {#peer, "drain", hold_a_##peer, want_drain_##peer, sleeps},
+        BENCH_DRAINABLE(X)
 #undef X
 };
 
@@ -101,7 +120,7 @@ static void measure(const struct contender *contender, uint64_t slice_ns, struct
         holders[i] = (struct holder){.run = run, .delay_ns = (uint64_t)i * (HOLD_NS / HOLDERS)};
         start(&holders[i].thread, contender->hold_a, &holders[i]);
     }
-    start(&wanting, contender->want_b, run);
+    start(&wanting, contender->want, run);
     clock_sleep(slice_ns);
     __atomic_store_n(&run->stop, true, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < HOLDERS; i++)
@@ -111,7 +130,7 @@ static void measure(const struct contender *contender, uint64_t slice_ns, struct
 
 int starve_main(const struct options *options)
 {
-    const uint64_t slice_ns = options->quick ? 500000000 : 2000000000;
+    const uint64_t slice_ns = options->quick ? 500000000 : 1000000000;
     double *per_s = calloc(CONTENDERS * options->runs, sizeof(*per_s));
     uint64_t longest[CONTENDERS] = {0};
     json_t *rows = json_array();
@@ -123,25 +142,28 @@ int starve_main(const struct options *options)
         for (unsigned i = 0; i < CONTENDERS; i++) {
             if (contenders[i].waits == spins)
                 continue;
-            report_progress(r, options->runs, contenders[i].name);
+            report_progress(r, options->runs, contenders[i].lock);
             measure(&contenders[i], slice_ns, &run);
             per_s[i * options->runs + r] = (double)run.entries * 1e9 / (double)slice_ns;
             longest[i] = run.longest_wait_ns > longest[i] ? run.longest_wait_ns : longest[i];
         }
     report_progress(options->runs, options->runs, "");
-    printf("one thread wants B; four hold A for 1 ms each, overlapping; %.1f s a run\n\n",
-           (double)slice_ns / 1e9);
-    printf("%-16s %20s %18s\n", "lock", "B gets in, per s", "longest wait, ms");
+    printf(
+        "one thread wants B, or to drain; four hold A for 1 ms each, overlapping; %.1f s a run\n\n",
+        (double)slice_ns / 1e9);
+    printf("%-16s %-8s %16s %18s\n", "lock", "wants", "gets it, per s", "longest wait, ms");
     for (unsigned i = 0; i < CONTENDERS; i++) {
         const double median = report_median(per_s + (size_t)i * options->runs, options->runs);
         const double wait_ms = (double)longest[i] / 1e6;
 
         if (contenders[i].waits == spins)
             continue;
-        printf("%-16s %20.1f %18.1f\n", contenders[i].name, median, wait_ms);
-        json_array_append_new(rows, json_pack("{s:s, s:o, s:o}", "lock", contenders[i].name,
-                                              "b_per_s", report_number(median), "wait_max_ms",
-                                              report_number(wait_ms)));
+        printf("%-16s %-8s %16.1f %18.1f\n", contenders[i].lock, contenders[i].wants, median,
+               wait_ms);
+        json_array_append_new(rows,
+                              json_pack("{s:s, s:s, s:o, s:o}", "lock", contenders[i].lock, "wants",
+                                        contenders[i].wants, "per_s", report_number(median),
+                                        "wait_max_ms", report_number(wait_ms)));
     }
     free(per_s);
     return report_json(options->json, rows) ? 0 : 1;
