@@ -2,13 +2,31 @@
 /* The IOLOCK's calls: a two-state lock whose state B, exclusive, has one holder at a time. */
 #include <twostate/iolock.h>
 
-#include "wait.h"
+#include "async.h"
 
 #include <errno.h>
 
+/* Where the public function that this is used in was called from. */
+#define SITE __builtin_return_address(0)
+
 void twostate_iolock_init(struct twostate_iolock *lock)
 {
-    *lock = (struct twostate_iolock)TWOSTATE_IOLOCK_INIT;
+    wait_init_(&lock->lock_, 0, TWOSTATE_PATIENCE_DEFAULT);
+}
+
+int twostate_iolock_init_with(struct twostate_iolock *lock, unsigned flags, uint32_t patience_us)
+{
+    return wait_init_(&lock->lock_, flags, patience_us);
+}
+
+void twostate_iolock_destroy(struct twostate_iolock *lock)
+{
+    wait_destroy_(&lock->lock_, true);
+}
+
+void twostate_iolock_clear(struct twostate_iolock *lock)
+{
+    wait_clear_(&lock->lock_, true);
 }
 
 static struct want acquiring(const struct twostate_iolock *lock, enum twostate_iomode mode)
@@ -19,6 +37,7 @@ static struct want acquiring(const struct twostate_iolock *lock, enum twostate_i
     return (struct want){
         .group = mode == TWOSTATE_SHARED ? GROUP_A : GROUP_B,
         .exclusive = true,
+        .holds = 1,
         .call = mode == TWOSTATE_SHARED ? "acquire shared" : "acquire exclusive",
     };
 }
@@ -28,7 +47,7 @@ void twostate_iolock_acquire_slow_(struct twostate_iolock *lock, enum twostate_i
     const struct want want = acquiring(lock, mode);
 
     sys_pause_(WAIT_BACK_OFF_PAUSES_);
-    if (wait_until_(&lock->lock_, &want, NULL) != 0)
+    if (wait_take_(&lock->lock_, &want, &(struct limit){.infallible = true, .site = SITE}) != 0)
         wait_misuse_(&lock->lock_, sys_load_(&lock->lock_.word_), true,
                      "acquire past the limit of holders");
 }
@@ -37,7 +56,7 @@ bool twostate_iolock_try_slow_(struct twostate_iolock *lock, enum twostate_iomod
 {
     const struct want want = acquiring(lock, mode);
 
-    return wait_try_(&lock->lock_, &want);
+    return wait_take_(&lock->lock_, &want, &(struct limit){.nowait = true, .site = SITE}) == 0;
 }
 
 int twostate_iolock_acquire_timed(struct twostate_iolock *lock, enum twostate_iomode mode,
@@ -47,24 +66,42 @@ int twostate_iolock_acquire_timed(struct twostate_iolock *lock, enum twostate_io
 
     if (!wait_deadline_valid_(deadline))
         return -EINVAL;
-    return twostate_iolock_fast_acquire_(lock, mode) ? 0
-                                                     : wait_until_(&lock->lock_, &want, deadline);
+    if (twostate_iolock_fast_acquire_(lock, mode))
+        return 0;
+    return wait_take_(&lock->lock_, &want, &(struct limit){.deadline = deadline, .site = SITE});
+}
+
+int twostate_iolock_acquire_async(struct twostate_iolock *lock, enum twostate_iomode mode,
+                                  struct twostate_waiter *waiter)
+{
+    const struct want want = acquiring(lock, mode);
+
+    async_begin_(waiter, NULL);
+    return async_end_(
+        waiter, wait_take_(&lock->lock_, &want, &(struct limit){.waiter = waiter, .site = SITE}));
 }
 
 void twostate_iolock_release_slow_(struct twostate_iolock *lock, enum twostate_iomode mode)
 {
-    if (mode == TWOSTATE_SHARED)
-        wait_release_(&lock->lock_, GROUP_A, true, "release shared");
-    else
-        wait_release_(&lock->lock_, GROUP_B, true, "release exclusive");
+    static const struct want shared = {
+        .group = GROUP_A, .exclusive = true, .holds = 1, .call = "release shared"};
+    static const struct want exclusive = {
+        .group = GROUP_B, .exclusive = true, .holds = 1, .call = "release exclusive"};
+
+    wait_release_(&lock->lock_, mode == TWOSTATE_SHARED ? &shared : &exclusive, SITE);
 }
 
 void twostate_iolock_demote(struct twostate_iolock *lock)
 {
-    const struct want want = {
-        .group = GROUP_A, .exclusive = true, .switching = true, .call = "demote"};
+    static const struct want want = {.group = GROUP_A,
+                                     .from = GROUP_B,
+                                     .switching = true,
+                                     .exclusive = true,
+                                     .holds = 1,
+                                     .call = "demote"};
 
-    wait_try_(&lock->lock_, &want); /* exclusive is always alone, so this can't fail */
+    /* Exclusive is always alone, so this can't fail. */
+    wait_take_(&lock->lock_, &want, &(struct limit){.nowait = true, .site = SITE});
 }
 
 struct twostate_iolock_info twostate_iolock_query(const struct twostate_iolock *lock)

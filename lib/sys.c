@@ -31,23 +31,52 @@ static const uint32_t *upper_half(const uint64_t *word)
     return (const uint32_t *)(const void *)word + (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 }
 
-void sys_futex_wait_(const uint64_t *word, uint32_t upper, uint32_t groups,
+static int scope(bool shared)
+{
+    return shared ? 0 : FUTEX_PRIVATE_FLAG;
+}
+
+void sys_futex_wait_(const uint64_t *word, uint64_t value, uint32_t groups, bool shared,
                      const struct timespec *deadline)
 {
     const int saved = errno;
 
-    syscall(futex_call(), upper_half(word), FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, upper, deadline,
-            NULL, groups);
+    syscall(futex_call(), upper_half(word), FUTEX_WAIT_BITSET | scope(shared),
+            (uint32_t)(value >> 32), deadline, NULL, groups);
     errno = saved;
 }
 
-void sys_futex_wake_(const uint64_t *word, uint32_t groups, int most)
+void sys_futex_wake_(const uint64_t *word, uint32_t groups, bool shared, int most)
 {
     const int saved = errno;
 
-    syscall(futex_call(), upper_half(word), FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, most, NULL,
-            NULL, groups);
+    syscall(futex_call(), upper_half(word), FUTEX_WAKE_BITSET | scope(shared), most, NULL, NULL,
+            groups);
     errno = saved;
+}
+
+void sys_flag_wait_(const uint32_t *flag, uint32_t value, const struct timespec *deadline)
+{
+    const int saved = errno;
+
+    syscall(futex_call(), flag, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, value, deadline, NULL,
+            FUTEX_BITSET_MATCH_ANY);
+    errno = saved;
+}
+
+void sys_flag_wake_(const uint32_t *flag)
+{
+    const int saved = errno;
+
+    syscall(futex_call(), flag, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL, 0);
+    errno = saved;
+}
+
+struct sys_thread *sys_thread_(void)
+{
+    static _Thread_local struct sys_thread thread;
+
+    return &thread;
 }
 
 struct timespec sys_now_(void)

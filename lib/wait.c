@@ -10,46 +10,50 @@
  */
 #include "wait.h"
 
+#include "async.h"
+#include "watch.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 
-#define PATIENCE_NS 1000000
-#define NS_PER_S    1000000000L
+#define NS_PER_S INT64_C(1000000000)
 /* A waiter looks so many times before it sleeps, after 8, 16, 32, ... pauses: 4 us in all. */
 #define LOOKS        5
 #define FIRST_PAUSES 8U
+/* How often one looks that the word has no room to count. */
+#define UNCOUNTED_NS 1000000
 /* A group's futex bit is 1 << group; these are the others. */
 #define FUTEX_SWITCHING 8U
 #define FUTEX_NOBODY    16U
+#define FUTEX_ALL       31U
 
 bool wait_deadline_valid_(const struct timespec *deadline)
 {
     return deadline == NULL || (deadline->tv_nsec >= 0 && deadline->tv_nsec < NS_PER_S);
 }
 
-static bool passed(const struct timespec *deadline, const struct timespec *now)
+/* Never later than it says, and never too late to say. */
+static int64_t in_ns(const struct timespec *time)
 {
-    return now->tv_sec != deadline->tv_sec ? now->tv_sec > deadline->tv_sec
-                                           : now->tv_nsec >= deadline->tv_nsec;
+    if (time->tv_sec < 0)
+        return 0;
+    if (time->tv_sec >= INT64_MAX / NS_PER_S)
+        return INT64_MAX;
+    return (int64_t)time->tv_sec * NS_PER_S + time->tv_nsec;
 }
 
-static struct timespec patience_end(void)
+int64_t wait_now_ns_(void)
 {
-    struct timespec end = sys_now_();
+    const struct timespec now = sys_now_();
 
-    end.tv_nsec += PATIENCE_NS;
-    if (end.tv_nsec >= NS_PER_S) {
-        end.tv_nsec -= NS_PER_S;
-        end.tv_sec++;
-    }
-    return end;
+    return in_ns(&now);
 }
 
 void wait_misuse_(const struct twostate_lock *lock, uint64_t word, bool exclusive, const char *call)
 {
     static const char *const names[2][4] = {
-        {"unlocked", "held in state A", "held in state B", "corrupt"},
+        {"unlocked", "held in state A", "held in state B", "frozen"},
         {"unlocked", "held shared", "held exclusive", "corrupt"},
     };
 
@@ -58,82 +62,77 @@ void wait_misuse_(const struct twostate_lock *lock, uint64_t word, bool exclusiv
              names[exclusive][(word & WORD_STATES) / word_held(GROUP_A)], word_holders(word), word);
 }
 
-static enum group switching_from(const struct want *want)
-{
-    return want->group == GROUP_A ? GROUP_B : GROUP_A;
-}
-
 static bool admits(uint64_t w, const struct want *want)
 {
     if (want->switching)
         return word_holders(w) == 1;
-    return word_admits(w, want->group, want->exclusive);
+    return word_admits(w, want->group, want->exclusive, want->holds);
 }
 
+/* The first one in opens the fast path to those after it. */
 static uint64_t enter(uint64_t w, const struct want *want)
 {
     if (want->switching)
         return (w & ~(WORD_STATES | WORD_SLEEP_SW)) | word_held(want->group);
-    return word_enter(w, want->group, want->exclusive);
+    if (want->holds > 0 && !watched_())
+        w |= WORD_FAST;
+    return word_enter(w, want->group, want->exclusive, want->holds);
 }
 
 /* The lock is, and was while this waited, held by the caller in the state it switches from. */
 static void check_switch(const struct twostate_lock *lock, uint64_t w, const struct want *want)
 {
-    if (want->switching && (w & WORD_STATES) != word_held(switching_from(want)))
+    if (want->switching && (w & WORD_STATES) != word_held(want->from))
         wait_misuse_(lock, w, want->exclusive, want->call);
 }
 
-void wait_wake_(struct twostate_lock *lock, uint64_t before, uint64_t after, bool exclusive)
+/* Wakes the groups whose sleep bits a step from `before` to `after` cleared; returns them. */
+static uint32_t wake_threads(struct twostate_lock *lock, uint64_t before, uint64_t after,
+                             bool exclusive)
 {
     const uint64_t woken = before & ~after & WORD_SLEEPERS;
-    uint32_t groups = (uint32_t)(woken / word_sleep(GROUP_A));
+    const uint32_t groups = (uint32_t)(woken / word_sleep(GROUP_A));
+    const uint32_t one = exclusive ? groups & (1U << GROUP_B) : 0;
+    const bool shared = (before & WORD_SHARED) != 0;
 
-    if (exclusive && (woken & word_sleep(GROUP_B))) {
-        sys_futex_wake_(&lock->word_, 1U << GROUP_B, 1);
-        groups &= ~(1U << GROUP_B);
-    }
-    if (groups)
-        sys_futex_wake_(&lock->word_, groups, INT_MAX);
+    if (one)
+        sys_futex_wake_(&lock->word_, one, shared, 1);
+    if (groups & ~one)
+        sys_futex_wake_(&lock->word_, groups & ~one, shared, INT_MAX);
+    return groups;
 }
 
 /* Puts `next` in place of *seen, letting in at once whoever sleeps though `next` admits it. */
-static bool step(struct twostate_lock *lock, uint64_t *seen, uint64_t next, const struct want *want)
+static bool step(struct twostate_lock *lock, uint64_t *seen, uint64_t next, struct waiter *waiter)
 {
+    const bool exclusive = waiter->want->exclusive;
     const uint64_t before = *seen;
+    uint32_t woken = 0;
 
-    next &= ~word_wake_admitted(next, want->exclusive);
+    next &= ~word_wake_admitted(next, exclusive);
     if (next != before && !sys_cas_(&lock->word_, seen, next))
         return false;
-    wait_wake_(lock, before, next, want->exclusive);
+    woken = wake_threads(lock, before, next, exclusive);
+    if (waiter->async)
+        waiter->woken |= woken;
+    else if (woken && (before & WORD_ASYNC))
+        async_woken_(lock, woken);
     return true;
 }
 
-bool wait_try_(struct twostate_lock *lock, const struct want *want)
+static int try_take(struct twostate_lock *lock, const struct want *want)
 {
+    struct waiter waiter = {.want = want};
     uint64_t w = sys_load_(&lock->word_);
 
     for (;;) {
         check_switch(lock, w, want);
         if (!admits(w, want))
-            return false;
-        if (step(lock, &w, enter(w, want), want))
-            return true;
+            return -EAGAIN;
+        if (step(lock, &w, enter(w, want), &waiter))
+            return 0;
     }
 }
-
-/* One waiter's progress through the loop. */
-struct waiter {
-    const struct want *want;
-    const struct timespec *deadline;
-    struct timespec patience;
-    unsigned looks;  /* at the word, instead of sleeping */
-    bool started;    /* patience is set */
-    bool registered; /* counted in the word */
-    bool switching;  /* the word's switching bit is this waiter's */
-    bool impatient;
-    bool timed_out;
-};
 
 static int refusal(uint64_t w, const struct waiter *waiter)
 {
@@ -141,7 +140,8 @@ static int refusal(uint64_t w, const struct waiter *waiter)
 
     if (want->switching && !waiter->switching && (w & WORD_SWITCHING))
         return -EDEADLK;
-    if ((w & WORD_FULL) && !want->switching && (w & WORD_STATES) == word_held(want->group))
+    if (!want->switching && !word_has_room(w, want->holds) &&
+        (want->holds > TWOSTATE_LOCK_MAX_HOLDERS || (w & WORD_STATES) == word_held(want->group)))
         return -EOVERFLOW;
     return waiter->timed_out ? -ETIMEDOUT : 0;
 }
@@ -152,12 +152,7 @@ static uint64_t leave(uint64_t w, const struct waiter *waiter)
         w &= ~(WORD_SWITCHING | WORD_SLEEP_SW);
     if (waiter->registered)
         w = word_leave(w, waiter->want->group, waiter->want->exclusive);
-    return w;
-}
-
-static struct timespec earlier(const struct timespec *deadline, struct timespec other)
-{
-    return deadline == NULL || passed(deadline, &other) == false ? other : *deadline;
+    return waiter->async && waiter->last ? word_end_async(w) : w;
 }
 
 static bool can_register(uint64_t w, const struct waiter *waiter)
@@ -167,122 +162,261 @@ static bool can_register(uint64_t w, const struct waiter *waiter)
     return waiter->registered || word_waiting(w, g) < word_waiting_max(g);
 }
 
-/* The word that this waiter may sleep on. */
-static uint64_t prepare(uint64_t w, const struct waiter *waiter)
+/*
+ * The word that this waiter may sleep on. One that can't be counted is nobody's to wake, unless it
+ * is async, and claims nothing; but a switch says that it waits, so that a second one is refused.
+ */
+static uint64_t prepare(uint64_t w, const struct waiter *waiter, bool counted)
 {
     const enum group g = waiter->want->group;
 
-    if (!waiter->registered)
+    if (counted && !waiter->registered)
         w += UINT64_C(1) << word_waiting_shift(g);
-    w |= waiter->want->switching ? WORD_SWITCHING | WORD_SLEEP_SW : word_sleep(g);
-    return waiter->impatient ? word_claim(w, g) : w;
+    if (waiter->want->switching)
+        w |= WORD_SWITCHING;
+    if (counted || waiter->async)
+        w |= waiter->want->switching ? WORD_SLEEP_SW : word_sleep(g);
+    if (waiter->async)
+        w |= WORD_ASYNC;
+    return counted && waiter->impatient ? word_claim(w, g) : w;
 }
 
-static void sleep_on(struct twostate_lock *lock, uint64_t w, uint32_t groups, struct waiter *waiter,
-                     const struct timespec *until)
+int wait_look_(struct twostate_lock *lock, uint64_t *w, struct waiter *waiter)
 {
-    struct timespec now;
+    const struct want *want = waiter->want;
 
-    sys_futex_wait_(&lock->word_, word_upper(w), groups, until);
+    for (;;) {
+        int refused = 0;
+        bool counted = false;
+        uint64_t next = 0;
+
+        check_switch(lock, *w, want);
+        if (admits(*w, want)) {
+            if (step(lock, w, leave(enter(*w, want), waiter), waiter))
+                return 0;
+            continue;
+        }
+        refused = refusal(*w, waiter);
+        if (refused) {
+            if (step(lock, w, leave(*w, waiter), waiter))
+                return refused;
+            continue;
+        }
+        counted = can_register(*w, waiter);
+        next = prepare(*w, waiter, counted);
+        if (next != *w && !sys_cas_(&lock->word_, w, next))
+            continue;
+        *w = next;
+        waiter->registered = counted;
+        waiter->switching = want->switching;
+        return counted || waiter->async ? WAIT_SLEEPS : WAIT_UNCOUNTED;
+    }
+}
+
+void wait_give_up_(struct twostate_lock *lock, struct waiter *waiter)
+{
+    uint64_t w = sys_load_(&lock->word_);
+
+    while (!step(lock, &w, leave(w, waiter), waiter))
+        ;
+}
+
+static void sleep_on(struct twostate_lock *lock, uint64_t w, uint32_t groups, int64_t until)
+{
+    const struct timespec time = {.tv_sec = (time_t)(until / NS_PER_S),
+                                  .tv_nsec = (long)(until % NS_PER_S)};
+
+    sys_futex_wait_(&lock->word_, w, groups, (w & WORD_SHARED) != 0,
+                    until == INT64_MAX ? NULL : &time);
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Sleeps on w, which a look made ready for it, until it may be time for another look. */
+static void sleep_until_look(struct twostate_lock *lock, uint64_t w, struct waiter *waiter,
+                             bool counted, int64_t deadline)
+{
+    const uint32_t group = waiter->want->switching ? FUTEX_SWITCHING : 1U << waiter->want->group;
+    int64_t now = 0;
+
+    if (waiter->patience_end == 0)
+        waiter->patience_end = wait_now_ns_() + INT64_C(1000) * word_patience_us(w);
+    if (!counted)
+        sleep_on(lock, w, FUTEX_NOBODY, earlier(deadline, wait_now_ns_() + UNCOUNTED_NS));
+    else
+        sleep_on(lock, w, group,
+                 waiter->impatient ? deadline : earlier(deadline, waiter->patience_end));
     /* Whatever ended the sleep: one that is woken again and again grows impatient too. */
-    now = sys_now_();
-    waiter->impatient = passed(&waiter->patience, &now);
-    waiter->timed_out = waiter->deadline != NULL && passed(waiter->deadline, &now);
-}
-
-/*
- * The word has no room to count this waiter: it looks again later, and is nobody's to wake. But a
- * switch says that it waits, so that a second one is refused.
- */
-static bool poll_later(struct twostate_lock *lock, uint64_t *w, struct waiter *waiter)
-{
-    const uint64_t next = waiter->want->switching ? *w | WORD_SWITCHING : *w;
-    const struct timespec until = earlier(waiter->deadline, patience_end());
-
-    if (next != *w && !sys_cas_(&lock->word_, w, next))
-        return false;
-    waiter->switching = waiter->want->switching;
-    sleep_on(lock, next, FUTEX_NOBODY, waiter, &until);
-    return true;
-}
-
-static bool go_to_sleep(struct twostate_lock *lock, uint64_t *w, struct waiter *waiter)
-{
-    const bool switching = waiter->want->switching;
-    const uint64_t next = prepare(*w, waiter);
-    struct timespec until;
-
-    if (next != *w && !sys_cas_(&lock->word_, w, next))
-        return false;
-    waiter->registered = true;
-    waiter->switching = switching;
-    until = earlier(waiter->deadline, waiter->patience);
-    sleep_on(lock, next, switching ? FUTEX_SWITCHING : 1U << waiter->want->group, waiter,
-             waiter->impatient ? waiter->deadline : &until);
-    return true;
+    now = wait_now_ns_();
+    waiter->impatient = now >= waiter->patience_end;
+    waiter->timed_out = now >= deadline;
 }
 
 /*
  * Short holds end sooner than a sleep would. Not when others wait already: then holds are long, or
- * there are more threads than processors, and it is they who need this one.
+ * there are more threads than processors, and it is they who need this one. Nor when the lock is to
+ * be handed over as soon as somebody waits: who only looks does not wait.
  */
-static bool look_again(uint64_t w, struct waiter *waiter)
+static void look_before_sleep(const struct twostate_lock *lock, uint64_t *w,
+                              const struct want *want)
 {
-    if (waiter->looks == LOOKS || word_waiting(w, GROUP_A) || word_waiting(w, GROUP_B) ||
-        word_waiting(w, GROUP_DRAIN))
-        return false;
-    sys_pause_(FIRST_PAUSES << waiter->looks++);
-    return true;
-}
-
-int wait_until_(struct twostate_lock *lock, const struct want *want,
-                const struct timespec *deadline)
-{
-    struct waiter waiter = {.want = want, .deadline = deadline};
-    uint64_t w = sys_load_(&lock->word_);
-
-    for (;;) {
-        int refused = 0;
-
-        check_switch(lock, w, want);
-        if (admits(w, want)) {
-            if (step(lock, &w, leave(enter(w, want), &waiter), want))
-                return 0;
-            continue;
-        }
-        refused = refusal(w, &waiter);
-        if (refused) {
-            if (step(lock, &w, leave(w, &waiter), want))
-                return refused;
-            continue;
-        }
-        if (!waiter.started && look_again(w, &waiter)) {
-            w = sys_load_(&lock->word_);
-            continue;
-        }
-        if (!waiter.started) {
-            waiter.patience = patience_end();
-            waiter.started = true;
-        }
-        if (can_register(w, &waiter) ? go_to_sleep(lock, &w, &waiter)
-                                     : poll_later(lock, &w, &waiter))
-            w = sys_load_(&lock->word_);
+    for (unsigned looks = 0; looks < LOOKS; looks++) {
+        if (admits(*w, want) || (*w & WORD_WAITING) || word_patience_us(*w) == 0)
+            return;
+        sys_pause_(FIRST_PAUSES << looks);
+        *w = sys_load_(&lock->word_);
     }
 }
 
-void wait_release_(struct twostate_lock *lock, enum group g, bool exclusive, const char *call)
+static int wait_until(struct twostate_lock *lock, const struct want *want,
+                      const struct timespec *deadline)
+{
+    const int64_t end = deadline ? in_ns(deadline) : INT64_MAX;
+    struct waiter waiter = {.want = want};
+    uint64_t w = sys_load_(&lock->word_);
+
+    look_before_sleep(lock, &w, want);
+    waiter.impatient = word_patience_us(w) == 0;
+    for (;;) {
+        const int look = wait_look_(lock, &w, &waiter);
+
+        if (look <= 0)
+            return look;
+        sleep_until_look(lock, w, &waiter, look == WAIT_SLEEPS, end);
+        w = sys_load_(&lock->word_);
+    }
+}
+
+static struct watch_call watch_call_of(const struct twostate_lock *lock, const struct want *want,
+                                       const void *site)
+{
+    return (struct watch_call){.lock = lock,
+                               .name = want->call,
+                               .site = site,
+                               .group = want->group,
+                               .exclusive = want->exclusive,
+                               .switching = want->switching,
+                               .holds = want->holds};
+}
+
+/* Its fast path is closed, so that whoever watches sees every call. */
+static bool is_watched(const struct twostate_lock *lock)
+{
+    return watched_() && (sys_load_(&lock->word_) & WORD_FAST) == 0;
+}
+
+static int take(struct twostate_lock *lock, const struct want *want, const struct limit *limit)
+{
+    if (sys_load_(&lock->word_) & WORD_ASYNC)
+        async_passed_by_(lock);
+    if (limit->nowait)
+        return try_take(lock, want);
+    if (limit->waiter)
+        return async_take_(lock, want, limit->waiter, limit->site);
+    return wait_until(lock, want, limit->deadline);
+}
+
+int wait_take_(struct twostate_lock *lock, const struct want *want, const struct limit *limit)
+{
+    const bool watched = is_watched(lock);
+    const struct watch_call call = watch_call_of(lock, want, limit->site);
+    int result = 0;
+
+    if (!wait_deadline_valid_(limit->deadline))
+        return -EINVAL;
+    if (watched && !limit->nowait && !limit->waiter)
+        result = watch_wait_(&call);
+    if (result == 0 || limit->infallible)
+        result = take(lock, want, limit);
+    if (watched && result == 0 && want->switching)
+        watch_switched_(&call, want->from);
+    else if (watched && result == 0 && want->holds > 0)
+        watch_held_(&call, limit->waiter != NULL);
+    return result;
+}
+
+int wait_join_(struct twostate_lock *lock, const struct want *want, const void *site)
 {
     uint64_t w = sys_load_(&lock->word_);
-    uint64_t next;
 
     do {
-        if ((w & WORD_STATES) != word_held(g))
-            wait_misuse_(lock, w, exclusive, call);
-        next = word_remove_holder(w);
+        if ((w & WORD_STATES) != word_held(want->group))
+            wait_misuse_(lock, w, want->exclusive, want->call);
+        if (!word_has_room(w, want->holds))
+            return -EOVERFLOW;
+    } while (!sys_cas_(&lock->word_, &w, w + want->holds));
+    if (is_watched(lock)) {
+        const struct watch_call call = watch_call_of(lock, want, site);
+
+        watch_held_(&call, false);
+    }
+    return 0;
+}
+
+static void check_release(const struct twostate_lock *lock, uint64_t w, const struct want *want)
+{
+    if ((w & WORD_STATES) != word_held(want->group) || word_holders(w) < want->holds)
+        wait_misuse_(lock, w, want->exclusive, want->call);
+}
+
+void wait_release_(struct twostate_lock *lock, const struct want *want, const void *site)
+{
+    uint64_t w = sys_load_(&lock->word_);
+    uint64_t next = 0;
+    uint32_t woken = 0;
+
+    if (is_watched(lock)) {
+        const struct watch_call call = watch_call_of(lock, want, site);
+
+        check_release(lock, w, want);
+        watch_release_(&call);
+    }
+    do {
+        check_release(lock, w, want);
+        next = word_remove_holds(w, want->holds);
         if ((next & WORD_STATES) == 0)
-            next &= ~word_wake_at_unlock(next, g);
+            next &= ~word_wake_at_unlock(next, want->group);
         else if (word_holders(next) == 1)
             next &= ~WORD_SLEEP_SW;
     } while (!sys_cas_(&lock->word_, &w, next));
-    wait_wake_(lock, w, next, exclusive);
+    woken = wake_threads(lock, w, next, want->exclusive);
+    if (woken && (w & WORD_ASYNC))
+        async_woken_(lock, woken);
+}
+
+int wait_init_(struct twostate_lock *lock, unsigned flags, uint32_t patience_us)
+{
+    if ((flags & ~TWOSTATE_PROCESS_SHARED) || patience_us > TWOSTATE_PATIENCE_MAX)
+        return -EINVAL;
+    if (watched_())
+        watch_init_(lock);
+    lock->word_ = word_patience(patience_us) | (flags & TWOSTATE_PROCESS_SHARED ? WORD_SHARED : 0);
+    return 0;
+}
+
+void wait_destroy_(struct twostate_lock *lock, bool exclusive)
+{
+    const uint64_t w = sys_load_(&lock->word_);
+
+    if (w & (WORD_STATES | WORD_ASYNC))
+        wait_misuse_(lock, w, exclusive, "destroy");
+    if (w & WORD_WAITING)
+        wait_misuse_(lock, w, exclusive, "destroy of a lock that somebody waits for");
+    if (watched_())
+        watch_destroy_(lock, exclusive);
+}
+
+/* The live waiters look again, and find themselves not counted (word_leave). */
+void wait_clear_(struct twostate_lock *lock, bool exclusive)
+{
+    uint64_t w = sys_load_(&lock->word_);
+
+    if ((w & WORD_SHARED) == 0)
+        wait_misuse_(lock, w, exclusive, "clear of a lock that is not shared between processes");
+    while (!sys_cas_(&lock->word_, &w, w & (WORD_SHARED | WORD_PATIENCE | WORD_FAST)))
+        ;
+    sys_futex_wake_(&lock->word_, FUTEX_ALL, true, INT_MAX);
 }

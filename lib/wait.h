@@ -3,15 +3,46 @@
 #ifndef TS_WAIT_H
 #define TS_WAIT_H
 
+#include <twostate/async.h>
+
 #include "sys.h"
 #include "word.h"
 
 /* What a caller wants of the word. */
 struct want {
     enum group group; /* whom it waits with */
+    enum group from;  /* switching: the group whose state it holds */
+    bool switching;   /* it wants to turn that into `group` */
     bool exclusive;   /* the lock's state B has one holder at a time */
-    bool switching;   /* it holds the other state and wants to turn that into `group` */
-    const char *call; /* for the message, if it is misuse */
+    uint32_t holds;   /* how many it takes; 0: a drain */
+    const char *call; /* for messages */
+};
+
+/* How a caller waits for it. */
+struct limit {
+    bool nowait;                     /* not at all */
+    bool infallible;                 /* it can't be told of an error */
+    const struct timespec *deadline; /* or else until then; NULL: for ever */
+    struct twostate_waiter *waiter;  /* or else by being called back */
+    const void *site;                /* where the call came from */
+};
+
+/* One waiter's progress. */
+struct waiter {
+    const struct want *want;
+    int64_t patience_end; /* in ns of CLOCK_MONOTONIC */
+    bool registered;      /* counted in the word */
+    bool switching;       /* the word's switching bit is this waiter's */
+    bool impatient;
+    bool timed_out;
+    bool async;     /* it has no thread: async.c looks for it */
+    bool last;      /* async: the only one that is queued for the lock */
+    uint32_t woken; /* async: the groups that its steps let in */
+};
+
+enum {
+    WAIT_SLEEPS = 1,    /* it may sleep on the word until it is woken */
+    WAIT_UNCOUNTED = 2, /* the word has no room to count it: nobody will wake it */
 };
 
 /*
@@ -23,24 +54,48 @@ struct want {
 /* NULL, or a time that futex accepts. */
 bool wait_deadline_valid_(const struct timespec *deadline);
 
-/* Takes what is wanted if nothing stands in its way. */
-bool wait_try_(struct twostate_lock *lock, const struct want *want);
+int64_t wait_now_ns_(void);
 
 /*
- * Takes what is wanted, sleeping as needed, until the deadline (NULL: for ever).
- * Returns 0, -ETIMEDOUT, -EOVERFLOW (the state is full) or -EDEADLK (somebody else is switching).
+ * Takes what is wanted, as the limit allows. Returns 0; -EAGAIN (nowait); -ETIMEDOUT; -EINVAL (no
+ * such deadline); -EINPROGRESS (the waiter is queued: it may be granted, and gone, already);
+ * -ENOTSUP (waiter); -EOVERFLOW (no room); -EDEADLK (somebody else is switching).
  */
-int wait_until_(struct twostate_lock *lock, const struct want *want,
-                const struct timespec *deadline);
+int wait_take_(struct twostate_lock *lock, const struct want *want, const struct limit *limit);
 
-/* One release: removes a holder of g and wakes whom that concerns. */
-void wait_release_(struct twostate_lock *lock, enum group g, bool exclusive, const char *call);
+/* The fast path, for a `want` that is known when this is compiled. */
+static inline bool wait_fast_(struct twostate_lock *lock, const struct want *want)
+{
+    if (want->holds != 1 || want->switching || want->group == GROUP_DRAIN)
+        return false;
+    if (want->exclusive)
+        return twostate_iolock_fast_acquire_((struct twostate_iolock *)lock,
+                                             (enum twostate_iomode)want->group);
+    return twostate_lock_fast_acquire_(lock, (enum twostate_state)want->group);
+}
 
-/* Wakes the groups whose sleep bits a step from `before` to `after` cleared. */
-void wait_wake_(struct twostate_lock *lock, uint64_t before, uint64_t after, bool exclusive);
+/*
+ * One look at the word, which was *w: enters, or is refused, or makes it one to sleep on.
+ * Returns 0, an error of wait_take_, WAIT_SLEEPS or WAIT_UNCOUNTED; *w is what the word is then.
+ */
+int wait_look_(struct twostate_lock *lock, uint64_t *w, struct waiter *waiter);
+
+/* Counts out a waiter that won't look again. */
+void wait_give_up_(struct twostate_lock *lock, struct waiter *waiter);
+
+/* More holds of the state that the caller holds already. Returns 0 or -EOVERFLOW. */
+int wait_join_(struct twostate_lock *lock, const struct want *want, const void *site);
+
+/* Gives back the holds of want, and wakes whom that concerns. */
+void wait_release_(struct twostate_lock *lock, const struct want *want, const void *site);
 
 /* Stops the program: `call` on a lock that is not in a state for it. */
 _Noreturn void wait_misuse_(const struct twostate_lock *lock, uint64_t word, bool exclusive,
                             const char *call);
+
+/* Beginnings and ends of both kinds of locks. */
+int wait_init_(struct twostate_lock *lock, unsigned flags, uint32_t patience_us);
+void wait_destroy_(struct twostate_lock *lock, bool exclusive);
+void wait_clear_(struct twostate_lock *lock, bool exclusive);
 
 #endif

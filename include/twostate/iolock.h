@@ -8,10 +8,10 @@
  *
  * Guarantees: those of lock.h, with state A read as shared and state B as exclusive, except that
  * exclusive has one holder. So shared holders do not starve an exclusive waiter, nor exclusive
- * holders a shared one: after its patience (1 ms) a waiter waits for the holds in progress and
- * one phase of the other side. Between exclusive waiters nothing is promised but that one gets in.
+ * holders a shared one: after its patience a waiter waits for the holds in progress and one phase
+ * of the other side. Between exclusive waiters nothing is promised but that one gets in.
  *
- * Memory: 8 bytes. Zeroed memory is an unlocked lock; there is nothing to destroy.
+ * Memory: 8 bytes. Zeroed memory is an unlocked lock; nothing has to be destroyed.
  * Threads: any thread may release or demote what another acquired. Not recursive.
  * Processes, null and misaligned locks: as in lock.h.
  *
@@ -56,12 +56,18 @@ struct twostate_iolock {
 struct twostate_iolock_info {
     uint32_t holders;          /* 0: unlocked; exclusive: 1 */
     enum twostate_iomode mode; /* meaningful while holders > 0 */
-    uint32_t waiting_shared;   /* registered waiters, at most 1023 of each, as in lock.h */
+    uint32_t waiting_shared;   /* registered waiters, at most 511 of each, as in lock.h */
     uint32_t waiting_exclusive;
 };
 
 /* Makes *lock an unlocked lock. The same as zeroing it. Nobody may be using it. */
 TWOSTATE_API void twostate_iolock_init(struct twostate_iolock *lock);
+
+/* As twostate_lock_init_with, _destroy and _clear, for an IOLOCK. */
+TWOSTATE_API int twostate_iolock_init_with(struct twostate_iolock *lock, unsigned flags,
+                                           uint32_t patience_us);
+TWOSTATE_API void twostate_iolock_destroy(struct twostate_iolock *lock);
+TWOSTATE_API void twostate_iolock_clear(struct twostate_iolock *lock);
 
 /*
  * Waits until the lock can be held in mode, and holds it.
@@ -111,12 +117,17 @@ TWOSTATE_API void twostate_iolock_release_slow_(struct twostate_iolock *lock,
 static inline bool twostate_iolock_fast_acquire_(struct twostate_iolock *lock,
                                                  enum twostate_iomode mode)
 {
-    uint64_t unlocked = 0;
+    const uint64_t test = TWOSTATE_FAST_ | TWOSTATE_ASYNC_ | TWOSTATE_HELD_A_ | TWOSTATE_HELD_B_ |
+                          TWOSTATE_SLEEP_B_ | TWOSTATE_TURN_;
+    uint64_t word = __atomic_load_n(&lock->lock_.word_, __ATOMIC_RELAXED);
 
     if (mode == TWOSTATE_SHARED)
         return twostate_lock_fast_acquire_(&lock->lock_, TWOSTATE_A);
-    return __atomic_compare_exchange_n(&lock->lock_.word_, &unlocked, TWOSTATE_HELD_B_ + 1, false,
-                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return __builtin_expect((word & test) == TWOSTATE_FAST_, 1) &&
+           __builtin_expect(__atomic_compare_exchange_n(&lock->lock_.word_, &word,
+                                                        (word | TWOSTATE_HELD_B_) + 1, false,
+                                                        __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
+                            1);
 }
 
 static inline void twostate_iolock_acquire(struct twostate_iolock *lock, enum twostate_iomode mode)

@@ -37,7 +37,7 @@
  * the program with the hold, what it holds and the call. A hold must not be copied. It is 24 bytes
  * at most, need not be initialised before begin, and refers to its pair until it has ended.
  *
- * Memory: a pair is 24 bytes. Zeroed memory is a free pair; there is nothing to destroy. As soon as
+ * Memory: a pair is 24 bytes. Zeroed memory is a free pair; nothing has to be destroyed. As soon as
  * its last hold has ended, the pair may be freed by whoever knows it (lock.h, G7).
  * Order: never begin a hold while holding another of the same pair. Two pairs are held together by
  * begin_remap_two only.
@@ -110,6 +110,17 @@ struct twostate_iopair_info {
 
 /* Makes *pair a free pair. The same as zeroing it. Nobody may be using it. */
 TWOSTATE_API void twostate_iopair_init(struct twostate_iopair *pair);
+
+/*
+ * As twostate_lock_init_with, _destroy and _clear, for both locks of a pair. With
+ * TWOSTATE_PROCESS_SHARED a hold is still of the process that began it: the pairs of a hold are
+ * remembered as addresses, and two files are ordered by them, so all processes must map the pairs
+ * at the same addresses, or use begin_remap_two in one process only.
+ */
+TWOSTATE_API int twostate_iopair_init_with(struct twostate_iopair *pair, unsigned flags,
+                                           uint32_t patience_us);
+TWOSTATE_API void twostate_iopair_destroy(struct twostate_iopair *pair);
+TWOSTATE_API void twostate_iopair_clear(struct twostate_iopair *pair);
 
 /* Starts an IO of the path: takes what the table says, in that order, and notes it in *hold. */
 TWOSTATE_API void twostate_iopair_begin(struct twostate_iopair *pair, enum twostate_iopath path,

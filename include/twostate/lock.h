@@ -9,30 +9,37 @@
  *
  *   G1  States A and B are never held at the same time.
  *   G2  Any number of holders share one state, up to TWOSTATE_LOCK_MAX_HOLDERS; more are refused.
- *   G3  No starvation on either side. A waiter waits at most its patience (1 ms), plus the holds
- *       then in progress, plus one phase of the other state, plus one drain if somebody drains.
- *       (A switch begins a phase of the new state out of turn; those are not counted.)
+ *   G3  No starvation on either side. A waiter waits at most its lock's patience, plus the holds
+ *       then in progress, plus one phase of the other state, plus one drain or freeze if somebody
+ *       drains or freezes. (A switch begins a phase of the new state out of turn, and a nested
+ *       join adds to the holds in progress; those are not counted.)
  *   G4  With no opposite holder or waiter, acquire is one successful atomic read-modify-write.
  *   G5  Release never blocks, and makes a system call only to wake somebody.
  *   G6  Any thread may release what another acquired (completion side).
  *   G7  Release's last touch of the lock is its atomic read-modify-write: whoever then sees the
  *       lock unlocked, by acquire, drain or query, may free it at once, if nobody else uses it.
  *   G8  Drain returns only after it saw the lock unlocked, within the bound of G3. New holders may
- *       come in as soon as it returns: keep them out with a submission barrier (see iolock.h).
- *   G9  A try or timed call that fails leaves no trace: the lock is as if it had never been made.
+ *       come in as soon as it returns: keep them out with a submission barrier (see iolock.h), or
+ *       freeze instead: a frozen lock stays unlocked until its thaw.
+ *   G9  A try, timed or cancelled call that fails leaves no trace: the lock is as if it had never
+ *       been made.
  *   G10 Switch by the only holder is atomic: no other holder comes between, and those who wait for
  *       the new state may come in with it.
  *   G11 A release happens before the next acquire of the other state, and before a drain's return.
  *   G12 Misuse that a release or a switch can see (wrong state, nothing held) stops the program
  *       with the lock's address, its state and the call, in every build.
- *   G13 Try never fails spuriously: it fails only while the other state is held, or while the lock
- *       is being handed to waiters of the other state or to a drain, or at the limit of G2.
+ *   G13 Try never fails spuriously: it fails only while the other state is held or the lock is
+ *       frozen, or while the lock is being handed to waiters of the other state, to a drain or to a
+ *       freeze, or at the limit of G2.
  *
- * Memory: 8 bytes, aligned to 8. Zeroed memory is an unlocked lock; there is nothing to destroy.
+ * Memory: 8 bytes, aligned to 8. Zeroed memory is an unlocked lock, and nothing has to be destroyed
+ * (but a destroy that is called checks that nobody is using the lock).
  * Threads: every function may be called from any thread, none from a signal handler.
  * A thread that holds one state and acquires the other waits for itself. A thread that acquires
- * again the state it holds can wait for ever too, once the lock is being handed to the other state.
- * Processes: a lock is for the threads of one process, even where its memory is shared by several.
+ * again the state it holds can wait for ever too, once the lock is being handed to the other state:
+ * it joins instead.
+ * Processes: a lock is for the threads of one process, unless it was initialised as
+ * TWOSTATE_PROCESS_SHARED. After a fork, a lock that was held is held in both processes' copies.
  * A null or misaligned lock is undefined, as a null mutex is.
  *
  * Source: two_state_shared_lock of bcachefs names the idea; the algorithm (barge, wake once, then
@@ -79,26 +86,60 @@ struct twostate_lock {
         0                                                                                          \
     }
 
-/* Holders of one state at the same time (G2). */
-#define TWOSTATE_LOCK_MAX_HOLDERS (UINT32_C(1) << 25)
+/* Holders of one state at the same time (G2), and freezes of a frozen lock. */
+#define TWOSTATE_LOCK_MAX_HOLDERS (UINT32_C(1) << 22)
+
+/* For init_with: the lock lies in memory that several processes share. */
+#define TWOSTATE_PROCESS_SHARED 1U
+
+/* Patience in microseconds: what a zeroed lock has, and the most that one can have. */
+#define TWOSTATE_PATIENCE_DEFAULT UINT32_C(1024)
+#define TWOSTATE_PATIENCE_MAX     UINT32_C(524288)
 
 /* What a lock looked like at one instant. */
 struct twostate_lock_info {
-    uint32_t holders;          /* 0: unlocked */
+    uint32_t holders;          /* of a state; 0: unlocked */
     enum twostate_state state; /* meaningful while holders > 0 */
-    uint32_t waiting_a;        /* registered waiters of A, at most 1023 (see below) */
+    uint32_t frozen;           /* freezes that hold it unlocked */
+    uint32_t waiting_a;        /* registered waiters of A, at most 511 (see below) */
     uint32_t waiting_b;        /* the same of B; a waiting switch counts in its new state */
-    uint32_t draining;         /* registered drains, at most 31 */
+    uint32_t draining;         /* registered drains and freezes, at most 15 */
     bool switching;            /* a holder waits to be alone, to switch */
 };
 
 /*
- * Waiters beyond 1023 of one state, or beyond 31 drains, wait correctly too; but they are not
- * counted, and G3 bounds their wait only from the moment when one of the counted ones has left.
+ * Waiters beyond 511 of one state, or beyond 15 drains and freezes, wait correctly too; but they
+ * are not counted, and G3 bounds their wait only from the moment when one of the counted ones has
+ * left.
  */
 
 /* Makes *lock an unlocked lock. The same as zeroing it. Nobody may be using it. */
 TWOSTATE_API void twostate_lock_init(struct twostate_lock *lock);
+
+/*
+ * Makes *lock an unlocked lock with these properties, which it keeps. Nobody may be using it.
+ *
+ * flags: 0, or TWOSTATE_PROCESS_SHARED: processes that map the memory, wherever, use the lock.
+ * patience_us: how long a waiter lets others compete for the lock before it is handed over (G3).
+ *     0 hands over as soon as somebody waits (strictly phase-fair). Else rounded up to a power of
+ *     two from 64 to TWOSTATE_PATIENCE_MAX.
+ *
+ * Returns 0, or -EINVAL for other flags or more patience: *lock is then as it was.
+ */
+TWOSTATE_API int twostate_lock_init_with(struct twostate_lock *lock, unsigned flags,
+                                         uint32_t patience_us);
+
+/* The end of a lock. Not needed; but it stops the program if the lock is held or waited for. */
+TWOSTATE_API void twostate_lock_destroy(struct twostate_lock *lock);
+
+/*
+ * For a supervisor, after a process died that was using a TWOSTATE_PROCESS_SHARED lock: makes the
+ * lock unlocked, whatever held it, and forgets the waiters that it counts. Live waiters go on, and
+ * the first of them get in. So no live process may hold the lock, or it stops at its release.
+ * What a killed process leaves: its holds, for ever; as a waiter also its place in a hand-over,
+ * which then never ends. Stops the program if the lock is not shared between processes.
+ */
+TWOSTATE_API void twostate_lock_clear(struct twostate_lock *lock);
 
 /*
  * Waits until the lock can be held in state, and holds it (G1-G4). An interrupted wait goes on.
@@ -124,7 +165,36 @@ TWOSTATE_API int twostate_lock_acquire_timed(struct twostate_lock *lock, enum tw
  */
 static inline void twostate_lock_release(struct twostate_lock *lock, enum twostate_state state);
 
-/* Waits until the lock is unlocked (G8, G11). Returns at once if it is. Takes nothing. */
+/*
+ * Holds the lock in state, n times, in one step. Each is given back by a release, or several by
+ * release_n. The try and timed forms as above; the limit is holders + n <= the maximum.
+ * acquire_n and its timed form return 0, -EOVERFLOW, -EINVAL if n is 0, -ETIMEDOUT; on an error
+ * nothing has changed. try_acquire_n is false for what is an error to them.
+ */
+TWOSTATE_API int twostate_lock_acquire_n(struct twostate_lock *lock, enum twostate_state state,
+                                         uint32_t n);
+TWOSTATE_API bool twostate_lock_try_acquire_n(struct twostate_lock *lock, enum twostate_state state,
+                                              uint32_t n);
+TWOSTATE_API int twostate_lock_acquire_n_timed(struct twostate_lock *lock,
+                                               enum twostate_state state, uint32_t n,
+                                               const struct timespec *deadline);
+
+/* Gives back n holds of state in one step. Stops the program if there are fewer, or n is 0. */
+TWOSTATE_API void twostate_lock_release_n(struct twostate_lock *lock, enum twostate_state state,
+                                          uint32_t n);
+
+/*
+ * One more hold of the state that the caller holds already (itself, or through another thread that
+ * keeps it held meanwhile). Never waits, whoever else does, and so prolongs their wait.
+ * Returns 0, or -EOVERFLOW. Stops the program if the lock is not held in state.
+ */
+TWOSTATE_API int twostate_lock_join(struct twostate_lock *lock, enum twostate_state state);
+
+/*
+ * Waits until the lock is unlocked (G8, G11). Returns at once if it is, or is frozen. Takes
+ * nothing. If the lock is to be freed after its drain, one drainer only may rely on that: with two,
+ * one frees it under the other.
+ */
 TWOSTATE_API void twostate_lock_drain(struct twostate_lock *lock);
 
 /* Like drain, until deadline. Returns 0, -ETIMEDOUT or -EINVAL, as acquire_timed does. */
@@ -150,6 +220,29 @@ TWOSTATE_API int twostate_lock_switch(struct twostate_lock *lock, enum twostate_
 TWOSTATE_API int twostate_lock_switch_timed(struct twostate_lock *lock, enum twostate_state to,
                                             const struct timespec *deadline);
 
+/*
+ * Waits until the lock is unlocked, and holds it so: neither state can be acquired until every
+ * freeze is thawed. Freezes share, as holders of a state do; drains pass.
+ * The limit and the errors are those of acquire and acquire_timed.
+ */
+TWOSTATE_API void twostate_lock_freeze(struct twostate_lock *lock);
+TWOSTATE_API bool twostate_lock_try_freeze(struct twostate_lock *lock);
+TWOSTATE_API int twostate_lock_freeze_timed(struct twostate_lock *lock,
+                                            const struct timespec *deadline);
+
+/* Ends one freeze, by this thread or another. Never blocks. Stops the program if there is none. */
+TWOSTATE_API void twostate_lock_thaw(struct twostate_lock *lock);
+
+/*
+ * Turns the caller's freeze into a hold of state `to`, in one step, as switch does between states:
+ * false while there are other freezes; the blocking form waits for their thaw, and returns
+ * -EDEADLK if another one waits for that already.
+ */
+TWOSTATE_API bool twostate_lock_try_thaw_to(struct twostate_lock *lock, enum twostate_state to);
+TWOSTATE_API int twostate_lock_thaw_to(struct twostate_lock *lock, enum twostate_state to);
+TWOSTATE_API int twostate_lock_thaw_to_timed(struct twostate_lock *lock, enum twostate_state to,
+                                             const struct timespec *deadline);
+
 /* A snapshot, old as soon as it is returned. An unlocked answer orders like a drain's return (G11).
  */
 TWOSTATE_API struct twostate_lock_info twostate_lock_query(const struct twostate_lock *lock);
@@ -158,20 +251,22 @@ TWOSTATE_API struct twostate_lock_info twostate_lock_query(const struct twostate
 TWOSTATE_API void twostate_lock_assert_held(const struct twostate_lock *lock,
                                             enum twostate_state state);
 
-/* Stops the program unless the lock is unlocked. In every build. */
+/* Stops the program unless the lock is unlocked or frozen. In every build. */
 TWOSTATE_API void twostate_lock_assert_unlocked(const struct twostate_lock *lock);
 
 /* Private: what the inline functions below need. */
 
-#define TWOSTATE_COUNT_     ((UINT64_C(1) << 26) - 1)
-#define TWOSTATE_FULL_      (UINT64_C(1) << 25)
-#define TWOSTATE_HELD_A_    (UINT64_C(1) << 26)
-#define TWOSTATE_HELD_B_    (UINT64_C(1) << 27)
-#define TWOSTATE_SWITCHING_ (UINT64_C(1) << 28)
-#define TWOSTATE_SLEEP_A_   (UINT64_C(1) << 57)
-#define TWOSTATE_SLEEP_B_   (UINT64_C(1) << 58)
-#define TWOSTATE_SLEEPERS_  (UINT64_C(15) << 57)
-#define TWOSTATE_TURN_      (UINT64_C(3) << 61)
+#define TWOSTATE_COUNT_     ((UINT64_C(1) << 23) - 1)
+#define TWOSTATE_FULL_      (UINT64_C(1) << 22)
+#define TWOSTATE_HELD_A_    (UINT64_C(1) << 23)
+#define TWOSTATE_HELD_B_    (UINT64_C(1) << 24)
+#define TWOSTATE_SWITCHING_ (UINT64_C(1) << 25)
+#define TWOSTATE_FAST_      (UINT64_C(1) << 29)
+#define TWOSTATE_ASYNC_     (UINT64_C(1) << 30)
+#define TWOSTATE_SLEEP_A_   (UINT64_C(1) << 54)
+#define TWOSTATE_SLEEP_B_   (UINT64_C(1) << 55)
+#define TWOSTATE_SLEEPERS_  (UINT64_C(15) << 54)
+#define TWOSTATE_TURN_      (UINT64_C(3) << 58)
 
 TWOSTATE_API void twostate_lock_acquire_slow_(struct twostate_lock *lock,
                                               enum twostate_state state);
@@ -184,12 +279,12 @@ static inline bool twostate_lock_fast_acquire_(struct twostate_lock *lock,
                                                enum twostate_state state)
 {
     const uint64_t held = state == TWOSTATE_A ? TWOSTATE_HELD_A_ : TWOSTATE_HELD_B_;
-    const uint64_t stop = TWOSTATE_FULL_ | TWOSTATE_TURN_ |
+    const uint64_t test = TWOSTATE_FAST_ | TWOSTATE_ASYNC_ | TWOSTATE_FULL_ | TWOSTATE_TURN_ |
                           (state == TWOSTATE_A ? TWOSTATE_HELD_B_ | TWOSTATE_SLEEP_A_
                                                : TWOSTATE_HELD_A_ | TWOSTATE_SLEEP_B_);
     uint64_t word = __atomic_load_n(&lock->word_, __ATOMIC_RELAXED);
 
-    return __builtin_expect((word & stop) == 0, 1) &&
+    return __builtin_expect((word & test) == TWOSTATE_FAST_, 1) &&
            __builtin_expect(__atomic_compare_exchange_n(&lock->word_, &word, (word | held) + 1,
                                                         false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
                             1);
@@ -217,7 +312,9 @@ static inline bool twostate_lock_fast_release_(struct twostate_lock *lock,
 
     if ((next & TWOSTATE_COUNT_) == 0)
         next &= ~states;
-    return __builtin_expect((word & (states | TWOSTATE_SWITCHING_)) == held, 1) &&
+    return __builtin_expect((word & (states | TWOSTATE_SWITCHING_ | TWOSTATE_FAST_)) ==
+                                (held | TWOSTATE_FAST_),
+                            1) &&
            __builtin_expect((next & states) != 0 || (word & TWOSTATE_SLEEPERS_) == 0, 1) &&
            __builtin_expect(__atomic_compare_exchange_n(&lock->word_, &word, next, false,
                                                         __ATOMIC_RELEASE, __ATOMIC_RELAXED),

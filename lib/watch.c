@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The hooks of the locks, handed on to those who watch; and the ends of threads, and forks.
+ *
+ * The table of holds is kept for all of them.
+ */
+#include "watch.h"
+
+#include "class.h"
+#include "holds.h"
+#include "order.h"
+#include "report.h"
+#include "rules.h"
+#include "stats.h"
+#include "wait.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+
+uint32_t watch_mask_;
+
+static pthread_key_t end_key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static _Thread_local bool armed; /* this thread's end will be seen */
+
+static bool on(uint32_t who)
+{
+    return (__atomic_load_n(&watch_mask_, __ATOMIC_RELAXED) & who) != 0;
+}
+
+/* It was used before anybody watched: its fast paths are open, and not all calls come here. */
+static bool unseen(const struct twostate_lock *lock)
+{
+    return (__atomic_load_n(&lock->word_, __ATOMIC_RELAXED) & WORD_FAST) != 0;
+}
+
+static void forget(const struct twostate_lock *lock)
+{
+    holds_forget_(lock, sizeof(*lock));
+    order_forget_(lock, sizeof(*lock));
+    class_forget_(lock, sizeof(*lock));
+}
+
+/* What is known of this address was of a lock that is gone: it was zeroed since. */
+static void renew(const struct twostate_lock *lock)
+{
+    if (class_seen_(lock))
+        return;
+    forget(lock);
+    class_see_(lock);
+}
+
+/*
+ * A thread that ends may give back what it holds in the destructors of its other keys; so this one
+ * waits until the last round of them.
+ */
+static void thread_ends(void *argument)
+{
+    struct holder *holder = argument;
+
+    if (++holder->ends < PTHREAD_DESTRUCTOR_ITERATIONS) {
+        pthread_setspecific(end_key, holder);
+        return;
+    }
+    holds_lock_();
+    if (on(WATCH_VALIDATE))
+        rules_thread_end_(holder);
+    holds_abandon_(holder);
+    holds_wait_(NULL);
+    holds_unlock_();
+}
+
+static void fork_begins(void)
+{
+    holds_lock_();
+    if (on(WATCH_VALIDATE))
+        rules_fork_();
+    class_lock_();
+}
+
+static void fork_ends(void)
+{
+    class_unlock_();
+    holds_unlock_();
+}
+
+static void fork_ends_in_child(void)
+{
+    holds_fork_child_();
+    fork_ends();
+}
+
+static void start_once(void)
+{
+    pthread_key_create(&end_key, thread_ends);
+    pthread_atfork(fork_begins, fork_ends, fork_ends_in_child);
+}
+
+/* The calling thread, as a holder; NULL: its end was seen already, so it can't be told any more. */
+static struct holder *arm(void)
+{
+    struct holder *self = holds_self_();
+
+    if (!armed) {
+        pthread_once(&once, start_once);
+        armed = pthread_setspecific(end_key, self) == 0;
+    }
+    return armed && self->ends < PTHREAD_DESTRUCTOR_ITERATIONS ? self : NULL;
+}
+
+int watch_wait_(const struct watch_call *call)
+{
+    const int saved = errno;
+    bool for_itself = false;
+
+    if (!on(WATCH_VALIDATE) || unseen(call->lock))
+        return 0;
+    holds_lock_();
+    renew(call->lock);
+    for_itself = rules_wait_(call);
+    if (arm() != NULL)
+        holds_wait_(call->lock);
+    holds_unlock_();
+    errno = saved;
+    return for_itself ? -EDEADLK : 0;
+}
+
+void watch_held_(const struct watch_call *call, bool async)
+{
+    const int saved = errno;
+    struct stack stack = {0};
+
+    if (unseen(call->lock))
+        return;
+    if (on(WATCH_VALIDATE))
+        report_stack_(&stack, call->site);
+    holds_lock_();
+    renew(call->lock);
+    holds_add_(call, &stack, async ? NULL : arm());
+    if (!async)
+        holds_wait_(NULL);
+    holds_unlock_();
+    if (on(WATCH_STATS))
+        stats_held_(call, async);
+    errno = saved;
+}
+
+/* Takes up to `most` out of the record, and tells who wants to know how long they lasted. */
+static uint32_t end_of_hold(struct hold *hold, uint32_t most)
+{
+    const struct hold taken = holds_take_(hold, most);
+
+    if (on(WATCH_STATS))
+        stats_hold_over_(taken.lock, taken.exclusive, taken.group, wait_now_ns_() - taken.since);
+    return taken.count;
+}
+
+void watch_release_(const struct watch_call *call)
+{
+    const int saved = errno;
+    uint32_t left = call->holds;
+
+    if (unseen(call->lock))
+        return;
+    holds_lock_();
+    while (left > 0) {
+        struct hold *hold = holds_find_(call->lock, call->group);
+
+        if (hold == NULL)
+            break;
+        if (on(WATCH_VALIDATE))
+            rules_give_back_(call, hold);
+        left -= end_of_hold(hold, left);
+    }
+    holds_unlock_();
+    errno = saved;
+}
+
+void watch_switched_(const struct watch_call *call, enum group from)
+{
+    const int saved = errno;
+    struct holder *holder = NULL;
+    struct hold *hold = NULL;
+    struct stack stack = {0};
+
+    if (unseen(call->lock))
+        return;
+    if (on(WATCH_VALIDATE))
+        report_stack_(&stack, call->site);
+    holds_lock_();
+    hold = holds_find_(call->lock, from);
+    if (hold != NULL) {
+        if (on(WATCH_VALIDATE) && !call->async)
+            rules_give_back_(call, hold);
+        holder = call->async ? NULL : hold->holder;
+        end_of_hold(hold, 1);
+        holds_add_(call, &stack, holder);
+    }
+    if (!call->async)
+        holds_wait_(NULL);
+    holds_unlock_();
+    errno = saved;
+}
+
+void watch_disown_(const struct watch_call *call)
+{
+    struct hold *hold = NULL;
+
+    holds_lock_();
+    hold = holds_find_(call->lock, call->group);
+    if (hold != NULL && hold->holder == holds_self_())
+        holds_hand_(hold, NULL);
+    holds_unlock_();
+}
+
+void watch_init_(const struct twostate_lock *lock)
+{
+    holds_lock_();
+    if (on(WATCH_VALIDATE))
+        rules_lock_end_(lock, "init");
+    forget(lock);
+    holds_unlock_();
+}
+
+void watch_destroy_(const struct twostate_lock *lock, bool exclusive)
+{
+    (void)exclusive;
+    holds_lock_();
+    if (on(WATCH_VALIDATE))
+        rules_lock_end_(lock, "destroy");
+    forget(lock);
+    holds_unlock_();
+}
+
+void watch_clear_(const struct twostate_lock *lock)
+{
+    holds_lock_();
+    holds_forget_(lock, sizeof(*lock));
+    holds_unlock_();
+}
+
+void watch_waited_(const struct watch_wait *wait, int64_t ns)
+{
+    if (on(WATCH_VALIDATE) && wait->result != 0) {
+        holds_lock_();
+        holds_wait_(NULL);
+        holds_unlock_();
+    }
+    if (on(WATCH_STATS))
+        stats_waited_(wait, ns);
+}
+
+void watch_phase_(const struct twostate_lock *lock, bool exclusive, enum group from)
+{
+    if (on(WATCH_STATS))
+        stats_phase_(lock, exclusive, from);
+}
