@@ -3,7 +3,7 @@
  * Who holds what, since when, taken where: the table behind the validator and the hold times.
  *
  * watch.c fills it for all who watch. It is bounded: a hold that finds no room is counted, and its
- * release then finds no record.
+ * release then finds no record, or takes another's. So records may lack, but none outlives its hold.
  */
 #ifndef TS_HOLDS_H
 #define TS_HOLDS_H
@@ -14,7 +14,6 @@
 
 struct twostate_class;
 
-#define HOLDS_MAX    8192
 #define STACK_FRAMES 14
 
 /* Where a call came from, innermost first; frames[0] is the call into the library. */
@@ -23,74 +22,90 @@ struct stack {
     void *frames[STACK_FRAMES];
 };
 
-struct holder;
+struct hold;
+
+/* A thread. Its members are touched under the table's mutex only. */
+struct holder {
+    struct hold *newest; /* of its holds */
+    const struct twostate_lock *waits_for;
+    struct holder *next_waiting;
+    int thread;    /* the kernel's id of it */
+    unsigned ends; /* how often it was told that it ends */
+};
 
 /* Some holds of one lock that one call took. */
 struct hold {
     const struct twostate_lock *lock;
-    const struct twostate_class *class; /* never NULL */
-    const char *name;                   /* of the call: "acquire A" */
-    enum group group;                   /* GROUP_DRAIN: freezes */
-    bool exclusive;                     /* an IOLOCK */
-    bool paired;                        /* of an IO pair */
+    const struct twostate_class *cls; /* never NULL */
+    const char *name;                 /* of the call: "acquire A" */
+    enum group group;                 /* GROUP_DRAIN: freezes */
+    bool exclusive;                   /* an IOLOCK */
+    bool paired;                      /* of an IO pair */
     uint32_t count;
     int64_t since; /* CLOCK_MONOTONIC, ns */
     int thread;    /* the kernel's id of the thread that took it */
     struct stack stack;
 
-    struct holder *holder; /* whose it is; NULL: it was disowned */
+    struct holder *holder; /* whose it is; NULL: nobody's, it was handed over */
     struct hold *next_of_lock;
     struct hold *next_of_holder;
 };
 
-/* What a thread holds, newest first; its hold records are only touched under the table's mutex. */
-struct holder {
-    struct hold *newest;
-    int thread;
-    unsigned ends; /* how often its destructor ran */
-};
-
-/* The table's mutex; also that of everything else the validator remembers. */
+/* The table's mutex; also that of everything else that the validator remembers. */
 void holds_lock_(void);
 void holds_unlock_(void);
 
 /* The calling thread. */
 struct holder *holds_self_(void);
 
+/*
+ * The same, for it to hold something: its end will be seen (watch.c). NULL: it was seen already, and
+ * the thread runs its last destructors.
+ */
+struct holder *watch_self_(void);
+
 /* Everything below is called with the mutex held. */
 
-/* Notes what call took; disowned: it belongs to a request, not to the calling thread. */
-void holds_add_(const struct watch_call *call, const struct twostate_class *class, bool paired,
-                const struct stack *stack, bool disowned);
+/* Notes what call took. holder: whose it is, or NULL. stack: NULL if nobody wants to know. */
+void holds_add_(const struct watch_call *call, const struct stack *stack, struct holder *holder);
 
 /*
- * Takes up to `most` holds of call's lock and group out of the table: the caller's newest; if it has
- * none, the oldest disowned; if there is none, the oldest. Copies the record that they came from,
- * with `count` as taken. False: no such hold is known.
+ * The hold of lock and group that the calling thread gives back, if it gives back one: its newest;
+ * if it has none, the oldest of nobody; if there is none, the oldest. NULL: no such hold is known.
  */
-bool holds_take_(const struct watch_call *call, uint32_t most, struct hold *taken);
+struct hold *holds_find_(const struct twostate_lock *lock, enum group group);
 
-/* The same choice, without taking it out. NULL: no such hold is known. */
-struct hold *holds_find_(const struct watch_call *call);
+/* Takes up to `most` of the holds out of the table; copies the record, with `count` as taken. */
+struct hold holds_take_(struct hold *hold, uint32_t most);
 
-/* Of any group, the newest of the calling thread on this lock; or the oldest disowned one. */
+/* Of any group: the newest of the calling thread on this lock, the oldest of nobody. NULL: none. */
 struct hold *holds_own_(const struct twostate_lock *lock);
-struct hold *holds_disowned_(const struct twostate_lock *lock);
+struct hold *holds_nobodys_(const struct twostate_lock *lock);
 
-void holds_disown_(struct hold *hold);
-void holds_adopt_(struct hold *hold);
+/* Makes one hold of the record the holder's. */
+void holds_hand_(struct hold *hold, struct holder *holder);
 
-/* The first hold of a lock in [memory, memory + size), other than the caller knows; NULL: none. */
-struct hold *holds_in_(const void *memory, size_t size);
+/* Makes all that the holder has nobody's. */
+void holds_abandon_(struct holder *holder);
+
+/* The next hold, in any order, of a lock in [memory, memory + size). Starts with NULL. */
+struct hold *holds_next_in_(struct hold *after, const void *memory, size_t size);
 
 /* Forgets the holds of locks in [memory, memory + size). */
 void holds_forget_(const void *memory, size_t size);
 
-/* Forgets all. */
-void holds_clear_(void);
+/* The calling thread begins to wait for the lock; NULL: it does not wait any more. */
+void holds_wait_(const struct twostate_lock *lock);
+
+/* A thread that waits for a lock in [memory, memory + size), NULL if there is none. */
+const struct holder *holds_waiter_in_(const void *memory, size_t size);
+
+/* After a fork, in the child: only the calling thread is left. */
+void holds_fork_child_(void);
 
 /* Holds in the table, and how many found no room since it was cleared. */
 uint32_t holds_known_(void);
 uint64_t holds_missed_(void);
+void holds_clear_(void);
 
 #endif

@@ -97,8 +97,7 @@ static void start_once(void)
     pthread_atfork(fork_begins, fork_ends, fork_ends_in_child);
 }
 
-/* The calling thread, as a holder; NULL: its end was seen already, so it can't be told any more. */
-static struct holder *arm(void)
+struct holder *watch_self_(void)
 {
     struct holder *self = holds_self_();
 
@@ -119,7 +118,7 @@ int watch_wait_(const struct watch_call *call)
     holds_lock_();
     renew(call->lock);
     for_itself = rules_wait_(call);
-    if (arm() != NULL)
+    if (watch_self_() != NULL)
         holds_wait_(call->lock);
     holds_unlock_();
     errno = saved;
@@ -137,12 +136,12 @@ void watch_held_(const struct watch_call *call, bool async)
         report_stack_(&stack, call->site);
     holds_lock_();
     renew(call->lock);
-    holds_add_(call, &stack, async ? NULL : arm());
+    holds_add_(call, &stack, async ? NULL : watch_self_());
     if (!async)
         holds_wait_(NULL);
     holds_unlock_();
     if (on(WATCH_STATS))
-        stats_held_(call, async);
+        stats_held_(call);
     errno = saved;
 }
 
@@ -152,7 +151,7 @@ static uint32_t end_of_hold(struct hold *hold, uint32_t most)
     const struct hold taken = holds_take_(hold, most);
 
     if (on(WATCH_STATS))
-        stats_hold_over_(taken.lock, taken.exclusive, taken.group, wait_now_ns_() - taken.since);
+        stats_hold_over_(&taken, wait_now_ns_());
     return taken.count;
 }
 

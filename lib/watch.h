@@ -75,6 +75,7 @@ struct watch_wait {
     const struct twostate_lock *lock;
     enum group group;
     bool exclusive;
+    bool async;     /* the waiter was called back, or was to be */
     bool impatient; /* its patience ran out: it claimed the turn */
     unsigned looks; /* spins before it slept */
     unsigned sleeps;
