@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Probe points (USDT) of the slow paths, for bpftrace, perf and their like.
+ *
+ * A probe is a note in the object file and a nop in the code: it costs nothing until a tracer puts
+ * a breakpoint in the nop's place. They need sys/sdt.h to build (Debian: systemtap-sdt-dev), and
+ * nothing to run; without the header there are none. Scripts that use them are in scripts/trace.
+ *
+ * Every probe's first three arguments are the lock's address, a group (0: A or shared, 1: B or
+ * exclusive, 2: drain and freeze) and whether it is an IOLOCK:
+ *
+ *   twostate:contention_begin (lock, group, iolock)          this thread begins to wait
+ *   twostate:contention_end   (lock, group, iolock, result)  it waits no more: 0, or -errno
+ *   twostate:mode_switch      (lock, from, iolock)           this thread ends a phase of `from`, and
+ *                                                            wakes another group
+ *   twostate:drain            (lock, 2, iolock, result)      a drain or freeze passed, or gave up
+ *   twostate:grant            (lock, group, iolock, waiter)  this thread lets an async waiter in
+ *   twostate:patience         (lock, group, iolock)          a waiter claims the turn for its group
+ *
+ * `lock` is an address only, and may be gone by then.
+ */
+#ifndef TS_PROBE_H
+#define TS_PROBE_H
+
+#ifdef TWOSTATE_HAVE_SDT
+#include <sys/sdt.h>
+#else
+#define DTRACE_PROBE3(provider, name, a, b, c)    ((void)(a), (void)(b), (void)(c))
+#define DTRACE_PROBE4(provider, name, a, b, c, d) ((void)(a), (void)(b), (void)(c), (void)(d))
+#endif
+
+#define probe_contention_begin_(lock, group, exclusive)                                            \
+    DTRACE_PROBE3(twostate, contention_begin, lock, (int)(group), (int)(exclusive))
+#define probe_contention_end_(lock, group, exclusive, result)                                      \
+    DTRACE_PROBE4(twostate, contention_end, lock, (int)(group), (int)(exclusive), (int)(result))
+#define probe_mode_switch_(lock, from, exclusive)                                                  \
+    DTRACE_PROBE3(twostate, mode_switch, lock, (int)(from), (int)(exclusive))
+#define probe_drain_(lock, exclusive, result)                                                      \
+    DTRACE_PROBE4(twostate, drain, lock, 2, (int)(exclusive), (int)(result))
+#define probe_grant_(lock, group, exclusive, waiter)                                               \
+    DTRACE_PROBE4(twostate, grant, lock, (int)(group), (int)(exclusive), waiter)
+#define probe_patience_(lock, group, exclusive)                                                    \
+    DTRACE_PROBE3(twostate, patience, lock, (int)(group), (int)(exclusive))
+
+#endif
