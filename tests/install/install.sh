@@ -42,12 +42,13 @@ test_libraries()
         readelf -d "$library" | grep -q "SONAME.*\[lib$module.so.$MAJOR\]" || fail "soname of $module"
         readelf -d "$library" | grep -E 'RPATH|RUNPATH' | grep -v '\[$ORIGIN\]' &&
             fail "$module looks for libraries elsewhere than beside itself"
-        case $module in
-        twostate) headers='lock iolock iopair' ;;
-        twostate-io) headers=io ;;
-        esac
-        for header in $headers; do
-            tr '\n' ' ' <"$prefix/include/twostate/$header.h" | grep -o 'TWOSTATE_API[^;]*;' |
+        for header in "$prefix"/include/twostate/*.h; do
+            case $module:$(basename "$header") in
+            twostate:io.h) continue ;;
+            twostate:* | twostate-io:io.h) ;;
+            *) continue ;;
+            esac
+            tr '\n' ' ' <"$header" | grep -o 'TWOSTATE_API[^;]*;' |
                 grep -o 'twostate_[a-z0-9_]*(' | tr -d '('
         done | sort >"$work/declared"
         nm -D --defined-only --without-symbol-versions "$library" | awk '$2 != "A" { print $3 }' |
