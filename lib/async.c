@@ -152,14 +152,21 @@ static void tell_watch(const struct twostate_waiter *waiter)
                                     .group = want.group,
                                     .exclusive = want.exclusive,
                                     .switching = want.switching,
+                                    .async = true,
                                     .holds = want.holds};
+    const struct twostate_hold *hold = waiter->go_on_ ? waiter->hold_ : NULL;
+    struct watch_pairs pairs = {{NULL, NULL}};
 
     if (want.holds == 0 || (sys_load_(&call.lock->word_) & WORD_FAST) != 0)
         return;
+    if (hold)
+        pairs = (struct watch_pairs){{hold->pair_, hold->destination_}};
+    pairs = watch_pairs_(pairs);
     if (want.switching)
         watch_switched_(&call, want.from);
     else
         watch_held_(&call, true);
+    watch_pairs_(pairs);
 }
 
 /* One look for a queued waiter. If it is the last, it takes the async bit with it. */

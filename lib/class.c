@@ -30,13 +30,13 @@ static struct entry *unused;
 static uint32_t fresh;  /* entries[fresh...] were never used */
 static uint32_t filled; /* entries in the buckets; read without the mutex */
 
-static _Thread_local const struct twostate_iopair *pair_of_thread;
+static _Thread_local struct watch_pairs pairs_of_thread;
 
-const struct twostate_iopair *watch_pair_(const struct twostate_iopair *pair)
+struct watch_pairs watch_pairs_(struct watch_pairs now)
 {
-    const struct twostate_iopair *before = pair_of_thread;
+    const struct watch_pairs before = pairs_of_thread;
 
-    pair_of_thread = pair;
+    pairs_of_thread = now;
     return before;
 }
 
@@ -158,8 +158,13 @@ bool class_is_default_(const struct twostate_class *cls)
 
 bool class_paired_(const struct twostate_lock *lock)
 {
-    return pair_of_thread != NULL &&
-           (lock == &pair_of_thread->iolock_.lock_ || lock == &pair_of_thread->iotype_);
+    for (unsigned n = 0; n < 2; n++) {
+        const struct twostate_iopair *pair = pairs_of_thread.pairs[n];
+
+        if (pair != NULL && (lock == &pair->iolock_.lock_ || lock == &pair->iotype_))
+            return true;
+    }
+    return false;
 }
 
 static bool within(const struct twostate_lock *lock, const void *memory, size_t size)

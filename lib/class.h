@@ -15,7 +15,7 @@ const struct twostate_class *class_of_(const struct twostate_lock *lock, bool ex
 /* No class of its own, so not to be taken as alike with the others of its class. */
 bool class_is_default_(const struct twostate_class *cls);
 
-/* The lock is one of the pair that this thread calls on (watch_pair_). */
+/* The lock is one of the pairs that this thread calls on (watch_pairs_). */
 bool class_paired_(const struct twostate_lock *lock);
 
 /* Forgets the classes of locks in [memory, memory + size). */

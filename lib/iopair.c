@@ -176,10 +176,27 @@ static struct twostate_lock *lock_of(const struct twostate_hold *hold, enum step
     return takes[step].want.exclusive ? &pair->iolock_.lock_ : &pair->iotype_;
 }
 
+/* Who watches knows the locks of a pair by it. Returns what to put back by unwatch. */
+static struct watch_pairs watch(const struct twostate_iopair *pair,
+                                const struct twostate_iopair *destination)
+{
+    const struct watch_pairs none = {{NULL, NULL}};
+
+    return watched_() ? watch_pairs_((struct watch_pairs){{pair, destination}}) : none;
+}
+
+static void unwatch(struct watch_pairs before)
+{
+    if (watched_())
+        watch_pairs_(before);
+}
+
 /* Gives back what `held` says: IOTYPE, IREMAPPING, IOLOCK. The pairs may be gone after the last. */
 static void give_back(struct twostate_iopair *pair, struct twostate_iopair *destination,
                       uint32_t held)
 {
+    const struct watch_pairs before = watch(pair, destination);
+
     if (held & HELD_TARGET_BUFFERED)
         twostate_lock_release(&destination->iotype_, TWOSTATE_BUFFERED_STATE);
     if (held & HELD_TARGET_EXCLUSIVE)
@@ -194,6 +211,7 @@ static void give_back(struct twostate_iopair *pair, struct twostate_iopair *dest
         twostate_iolock_release(&pair->iolock_, TWOSTATE_SHARED);
     if (held & HELD_EXCLUSIVE)
         twostate_iolock_release(&pair->iolock_, TWOSTATE_EXCLUSIVE);
+    unwatch(before);
 }
 
 static void note_taken(struct twostate_hold *hold, enum step step)
@@ -242,7 +260,8 @@ static int undo(struct twostate_hold *hold, enum step step, int result)
     return result;
 }
 
-static int run(struct twostate_hold *hold, const unsigned char *steps, const struct limit *limit)
+static int run_steps(struct twostate_hold *hold, const unsigned char *steps,
+                     const struct limit *limit)
 {
     while (*steps != STEP_END) {
         const enum step step = (enum step) * steps;
@@ -264,6 +283,15 @@ static int run(struct twostate_hold *hold, const unsigned char *steps, const str
         steps++;
     }
     return 0;
+}
+
+static int run(struct twostate_hold *hold, const unsigned char *steps, const struct limit *limit)
+{
+    const struct watch_pairs before = watch(hold->pair_, hold->destination_);
+    const int result = run_steps(hold, steps, limit);
+
+    unwatch(before);
+    return result;
 }
 
 /* A queued step was granted, refused, or cancelled. */

@@ -3,10 +3,10 @@
 #include <twostate/validate.h>
 
 #include "class.h"
-#include "order.h"
-#include "report.h"
-#include "rules.h"
 #include "sys.h"
+#include "validate_order.h"
+#include "validate_report.h"
+#include "validate_rules.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -319,23 +319,39 @@ static int take(struct twostate_lock *lock, const struct want *want, const struc
     return wait_until(lock, want, limit->deadline);
 }
 
-int wait_take_(struct twostate_lock *lock, const struct want *want, const struct limit *limit)
+/* A deadline that has passed already makes it a try. */
+static bool may_wait(const struct limit *limit)
 {
-    const bool watched = is_watched(lock);
-    const struct watch_call call = watch_call_of(lock, want, limit->site);
+    return !limit->nowait && !limit->waiter &&
+           (limit->deadline == NULL || in_ns(limit->deadline) > wait_now_ns_());
+}
+
+static int take_watched(struct twostate_lock *lock, const struct want *want,
+                        const struct limit *limit)
+{
+    const bool waits = may_wait(limit);
+    struct watch_call call = watch_call_of(lock, want, limit->site);
     int result = 0;
 
-    if (!wait_deadline_valid_(limit->deadline))
-        return -EINVAL;
-    if (watched && !limit->nowait && !limit->waiter)
+    call.async = limit->waiter != NULL;
+    if (waits)
         result = watch_wait_(&call);
     if (result == 0 || limit->infallible)
         result = take(lock, want, limit);
-    if (watched && result == 0 && want->switching)
+    if (result == 0 && want->switching)
         watch_switched_(&call, want->from);
-    else if (watched && result == 0 && want->holds > 0)
-        watch_held_(&call, limit->waiter != NULL);
+    else if (result == 0 && want->holds > 0)
+        watch_held_(&call, call.async);
+    else if (waits)
+        watch_nothing_(&call);
     return result;
+}
+
+int wait_take_(struct twostate_lock *lock, const struct want *want, const struct limit *limit)
+{
+    if (!wait_deadline_valid_(limit->deadline))
+        return -EINVAL;
+    return is_watched(lock) ? take_watched(lock, want, limit) : take(lock, want, limit);
 }
 
 int wait_join_(struct twostate_lock *lock, const struct want *want, const void *site)
@@ -401,12 +417,12 @@ void wait_destroy_(struct twostate_lock *lock, bool exclusive)
 {
     const uint64_t w = sys_load_(&lock->word_);
 
+    if (watched_())
+        watch_destroy_(lock, exclusive);
     if (w & (WORD_STATES | WORD_ASYNC))
         wait_misuse_(lock, w, exclusive, "destroy");
     if (w & WORD_WAITING)
         wait_misuse_(lock, w, exclusive, "destroy of a lock that somebody waits for");
-    if (watched_())
-        watch_destroy_(lock, exclusive);
 }
 
 /* The live waiters look again, and find themselves not counted (word_leave). */
@@ -416,6 +432,8 @@ void wait_clear_(struct twostate_lock *lock, bool exclusive)
 
     if ((w & WORD_SHARED) == 0)
         wait_misuse_(lock, w, exclusive, "clear of a lock that is not shared between processes");
+    if (watched_())
+        watch_clear_(lock);
     while (!sys_cas_(&lock->word_, &w, w & (WORD_SHARED | WORD_PATIENCE | WORD_FAST)))
         ;
     sys_futex_wake_(&lock->word_, FUTEX_ALL, true, INT_MAX);

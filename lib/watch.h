@@ -48,6 +48,9 @@ int watch_wait_(const struct watch_call *call);
 /* After a call that took holds: acquire, try, freeze, join. Async: the granting thread is not the owner. */
 void watch_held_(const struct watch_call *call, bool async);
 
+/* After a call that watch_wait_ was told of, and that took nothing: a drain, or it failed. */
+void watch_nothing_(const struct watch_call *call);
+
 /* Before holds are given back. */
 void watch_release_(const struct watch_call *call);
 
@@ -65,10 +68,14 @@ void watch_destroy_(const struct twostate_lock *lock, bool exclusive);
 void watch_clear_(const struct twostate_lock *lock);
 
 /*
- * From here on this thread calls on the locks of `pair`: their classes are known by it. NULL: no
- * more. Returns the one before, for the caller to put back.
+ * From here on this thread calls on the locks of these pairs (or NULL): their classes are known by
+ * that. Returns those before, for the caller to put back.
  */
-const struct twostate_iopair *watch_pair_(const struct twostate_iopair *pair);
+struct watch_pairs {
+    const struct twostate_iopair *pairs[2];
+};
+
+struct watch_pairs watch_pairs_(struct watch_pairs now);
 
 /* A wait in the slow path is over, after `ns` nanoseconds; refused: 0 or why. For the statistics. */
 struct watch_wait {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The validator's rules: see rules.h. */
-#include "rules.h"
+/* The validator's rules: see validate_rules.h. */
+#include "validate_rules.h"
 
 #include "class.h"
-#include "order.h"
-#include "report.h"
+#include "validate_order.h"
+#include "validate_report.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The order graph: nodes and edges in pools, a search for each new edge. */
-#include "order.h"
+#include "validate_order.h"
 
 #include <string.h>
 

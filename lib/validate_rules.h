@@ -4,8 +4,8 @@
  *
  * All under the holds' mutex, and only while the validator is on.
  */
-#ifndef TS_RULES_H
-#define TS_RULES_H
+#ifndef TS_VALIDATE_RULES_H
+#define TS_VALIDATE_RULES_H
 
 #include "holds.h"
 

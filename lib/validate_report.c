@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The validator's reports: see report.h. Nothing here allocates. */
-#include "report.h"
+/* The validator's reports: see validate_report.h. Nothing here allocates. */
+#include "validate_report.h"
 
 #include "class.h"
 #include "sys.h"

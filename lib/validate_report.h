@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What the validator says: text, with stacks, and then the end of the program, a log or a queue. */
-#ifndef TS_REPORT_H
-#define TS_REPORT_H
+#ifndef TS_VALIDATE_REPORT_H
+#define TS_VALIDATE_REPORT_H
 
 #include <twostate/validate.h>
 
-#include "order.h"
+#include "validate_order.h"
 
 /* What is done with reports, and which rules are checked. Settings of the validator. */
 extern enum twostate_validate_mode report_mode_;

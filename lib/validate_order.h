@@ -6,8 +6,8 @@
  * itself. An edge says that the second was waited for while the first was held, with the places of
  * both. What would close a cycle is not put in, but returned.
  */
-#ifndef TS_ORDER_H
-#define TS_ORDER_H
+#ifndef TS_VALIDATE_ORDER_H
+#define TS_VALIDATE_ORDER_H
 
 #include "holds.h"
 
