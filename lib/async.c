@@ -15,7 +15,9 @@
 #include "watch.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stddef.h>
+#include <string.h>
 
 enum state {
     QUEUED = 1,
@@ -47,6 +49,18 @@ static struct bucket {
     struct waiters queue;
     uint64_t due; /* in ns, when the first patience ends; 0: no waiter is patient */
 } buckets[BUCKETS];
+
+/* A forked child has one thread, and nobody in it waits; a mutex may have been another thread's. */
+static void forget_all(void)
+{
+    memset(buckets, 0, sizeof(buckets));
+    *sys_thread_() = (struct sys_thread){0};
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_all);
+}
 
 static struct bucket *bucket_of(const void *lock)
 {

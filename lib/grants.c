@@ -10,15 +10,28 @@
 #include "sys.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #define MUTEXES 16
 
+static struct sys_mutex mutexes[MUTEXES];
+
+/* In a forked child another thread's mutex would stay locked. */
+static void unlock_all(void)
+{
+    memset(mutexes, 0, sizeof(mutexes));
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, unlock_all);
+}
+
 static struct sys_mutex *mutex_of(const struct twostate_grants *grants)
 {
-    static struct sys_mutex mutexes[MUTEXES];
-
     return &mutexes[(uintptr_t)grants / sizeof(*grants) % MUTEXES];
 }
 

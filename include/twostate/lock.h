@@ -39,7 +39,8 @@
  * again the state it holds can wait for ever too, once the lock is being handed to the other state:
  * it joins instead.
  * Processes: a lock is for the threads of one process, unless it was initialised as
- * TWOSTATE_PROCESS_SHARED. After a fork, a lock that was held is held in both processes' copies.
+ * TWOSTATE_PROCESS_SHARED. After a fork the child has copies of the others, in which the holds and
+ * the waiters of all the parent's threads are counted: those that were in use it initialises again.
  * A null or misaligned lock is undefined, as a null mutex is.
  *
  * Source: two_state_shared_lock of bcachefs names the idea; the algorithm (barge, wake once, then
