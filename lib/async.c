@@ -12,6 +12,7 @@
  */
 #include "async.h"
 
+#include "probe.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -183,6 +184,27 @@ static void tell_watch(const struct twostate_waiter *waiter)
     watch_pairs_(pairs);
 }
 
+/* A queued waiter does not wait any more: granted, refused, or cancelled. Watched: of the word w. */
+static void tell_waited(const struct twostate_waiter *waiter, uint64_t w, int result)
+{
+    const struct want want = want_of(waiter);
+    const struct watch_wait wait = {.lock = waiter->lock_,
+                                    .group = want.group,
+                                    .exclusive = want.exclusive,
+                                    .impatient = (waiter->want_ & BITS_IMPATIENT) != 0,
+                                    .queue = word_waiting_all(w),
+                                    .async = true,
+                                    .result = result};
+    const int64_t patience_ns = INT64_C(1000) * word_patience_us(w);
+
+    if (result == 0)
+        probe_grant_(waiter->lock_, want.group, want.exclusive, waiter);
+    if (want.group == GROUP_DRAIN)
+        probe_drain_(waiter->lock_, want.exclusive, result);
+    if (watched_() && (w & WORD_FAST) == 0)
+        watch_waited_(&wait, wait_now_ns_() - (waiter->patience_end_ - patience_ns));
+}
+
 /* One look for a queued waiter. If it is the last, it takes the async bit with it. */
 static int look(struct bucket *bucket, struct twostate_waiter *waiter, bool last, uint32_t *woken)
 {
@@ -239,6 +261,7 @@ static void look_for(struct bucket *bucket, const struct twostate_lock *lock, ui
     do {
         struct twostate_waiter *next = NULL;
         uint32_t woken = 0;
+        uint64_t w = 0;
 
         for (struct twostate_waiter *waiter = bucket->queue.first; waiter; waiter = next) {
             next = waiter->next_;
@@ -246,12 +269,14 @@ static void look_for(struct bucket *bucket, const struct twostate_lock *lock, ui
                 continue;
             if (!patience_over(waiter, now) && (groups & group_bit(waiter)) == 0)
                 continue;
+            w = watched_() ? sys_load_(&lock->word_) : 0;
             waiter->result_ = look(bucket, waiter, queued == 1, &woken);
             if (waiter->result_ > 0)
                 continue;
             queued--;
             if (waiter->result_ == 0 && watched_())
                 tell_watch(waiter); /* before anybody else can know */
+            tell_waited(waiter, w, waiter->result_);
             sys_flag_store_(&waiter->state_, MOVING);
             push(&through->first, &through->end, waiter);
         }
@@ -375,6 +400,7 @@ static void give_up(struct bucket *bucket, struct twostate_waiter *waiter, struc
     const struct want want = want_of(waiter);
     struct waiter progress = progress_of(waiter, &want);
 
+    tell_waited(waiter, watched_() ? sys_load_(&lock->word_) : 0, -ECANCELED);
     progress.last = queued_for(bucket, lock) == 1;
     unlink_waiter(&bucket->queue, waiter);
     wait_give_up_(lock, &progress);

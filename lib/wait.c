@@ -11,6 +11,7 @@
 #include "wait.h"
 
 #include "async.h"
+#include "probe.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -86,6 +87,15 @@ static void check_switch(const struct twostate_lock *lock, uint64_t w, const str
         wait_misuse_(lock, w, want->exclusive, want->call);
 }
 
+/* After a step from the word w, when the lock may be gone. */
+static void phase_over(const struct twostate_lock *lock, uint64_t w, bool exclusive,
+                       enum group from)
+{
+    probe_mode_switch_(lock, from, exclusive);
+    if (watched_() && (w & WORD_FAST) == 0)
+        watch_phase_(lock, exclusive, from);
+}
+
 /* Wakes the groups whose sleep bits a step from `before` to `after` cleared; returns them. */
 static uint32_t wake_threads(struct twostate_lock *lock, uint64_t before, uint64_t after,
                              bool exclusive)
@@ -112,6 +122,8 @@ static bool step(struct twostate_lock *lock, uint64_t *seen, uint64_t next, stru
     next &= ~word_wake_admitted(next, exclusive);
     if (next != before && !sys_cas_(&lock->word_, seen, next))
         return false;
+    if (waiter->want->switching && ((before ^ next) & WORD_STATES))
+        phase_over(lock, before, exclusive, waiter->want->from);
     woken = wake_threads(lock, before, next, exclusive);
     if (waiter->async)
         waiter->woken |= woken;
@@ -206,6 +218,8 @@ int wait_look_(struct twostate_lock *lock, uint64_t *w, struct waiter *waiter)
         next = prepare(*w, waiter, counted);
         if (next != *w && !sys_cas_(&lock->word_, w, next))
             continue;
+        if (word_claims(*w, next))
+            probe_patience_(lock, want->group, want->exclusive);
         *w = next;
         waiter->registered = counted;
         waiter->switching = want->switching;
@@ -255,18 +269,59 @@ static void sleep_until_look(struct twostate_lock *lock, uint64_t w, struct wait
     waiter->timed_out = now >= deadline;
 }
 
+/* A thread's wait, as it is told to tracers and to those who watch. */
+struct record {
+    struct watch_wait wait;
+    bool begun;
+    int64_t since; /* 0: nobody watched when it began */
+};
+
+static void record_begin(struct record *record, uint64_t w)
+{
+    if (record->begun)
+        return;
+    record->begun = true;
+    probe_contention_begin_(record->wait.lock, record->wait.group, record->wait.exclusive);
+    if (watched_() && (w & WORD_FAST) == 0)
+        record->since = wait_now_ns_();
+}
+
+/* Nothing is counted for nobody: so that what explores schedules has no more states to look at. */
+static void record_sleep(struct record *record, uint64_t w)
+{
+    record_begin(record, w);
+    if (record->since != 0 && record->wait.sleeps++ == 0)
+        record->wait.queue = word_waiting_all(w);
+}
+
+static void record_end(struct record *record, const struct waiter *waiter, int result)
+{
+    if (!record->begun)
+        return;
+    probe_contention_end_(record->wait.lock, record->wait.group, record->wait.exclusive, result);
+    if (record->since == 0)
+        return;
+    record->wait.impatient = waiter->impatient;
+    record->wait.result = result;
+    watch_waited_(&record->wait, wait_now_ns_() - record->since);
+}
+
 /*
  * Short holds end sooner than a sleep would. Not when others wait already: then holds are long, or
  * there are more threads than processors, and it is they who need this one. Nor when the lock is to
  * be handed over as soon as somebody waits: who only looks does not wait.
  */
 static void look_before_sleep(const struct twostate_lock *lock, uint64_t *w,
-                              const struct want *want)
+                              const struct want *want, struct record *record)
 {
     for (unsigned looks = 0; looks < LOOKS; looks++) {
-        if (admits(*w, want) || (*w & WORD_WAITING) || word_patience_us(*w) == 0)
+        if (admits(*w, want))
+            return;
+        record_begin(record, *w);
+        if ((*w & WORD_WAITING) || word_patience_us(*w) == 0)
             return;
         sys_pause_(FIRST_PAUSES << looks);
+        record->wait.looks += record->since != 0;
         *w = sys_load_(&lock->word_);
     }
 }
@@ -275,16 +330,21 @@ static int wait_until(struct twostate_lock *lock, const struct want *want,
                       const struct timespec *deadline)
 {
     const int64_t end = deadline ? in_ns(deadline) : INT64_MAX;
+    struct record record = {
+        .wait = {.lock = lock, .group = want->group, .exclusive = want->exclusive}};
     struct waiter waiter = {.want = want};
     uint64_t w = sys_load_(&lock->word_);
 
-    look_before_sleep(lock, &w, want);
+    look_before_sleep(lock, &w, want, &record);
     waiter.impatient = word_patience_us(w) == 0;
     for (;;) {
         const int look = wait_look_(lock, &w, &waiter);
 
-        if (look <= 0)
+        if (look <= 0) {
+            record_end(&record, &waiter, look);
             return look;
+        }
+        record_sleep(&record, w);
         sleep_until_look(lock, w, &waiter, look == WAIT_SLEEPS, end);
         w = sys_load_(&lock->word_);
     }
@@ -310,13 +370,19 @@ static bool is_watched(const struct twostate_lock *lock)
 
 static int take(struct twostate_lock *lock, const struct want *want, const struct limit *limit)
 {
+    int result = 0;
+
     if (sys_load_(&lock->word_) & WORD_ASYNC)
         async_passed_by_(lock);
     if (limit->nowait)
-        return try_take(lock, want);
-    if (limit->waiter)
-        return async_take_(lock, want, limit->waiter, limit->site);
-    return wait_until(lock, want, limit->deadline);
+        result = try_take(lock, want);
+    else if (limit->waiter)
+        result = async_take_(lock, want, limit->waiter, limit->site);
+    else
+        result = wait_until(lock, want, limit->deadline);
+    if (want->group == GROUP_DRAIN && result != -EINPROGRESS)
+        probe_drain_(lock, want->exclusive, result);
+    return result;
 }
 
 /* A deadline that has passed already makes it a try. */
@@ -398,6 +464,8 @@ void wait_release_(struct twostate_lock *lock, const struct want *want, const vo
         else if (word_holders(next) == 1)
             next &= ~WORD_SLEEP_SW;
     } while (!sys_cas_(&lock->word_, &w, next));
+    if ((next & WORD_STATES) == 0 && word_wakes_others(w, next, want->group))
+        phase_over(lock, w, want->exclusive, want->group);
     woken = wake_threads(lock, w, next, want->exclusive);
     if (woken && (w & WORD_ASYNC))
         async_woken_(lock, woken);

@@ -108,6 +108,12 @@ struct holder *watch_self_(void)
     return armed && self->ends < PTHREAD_DESTRUCTOR_ITERATIONS ? self : NULL;
 }
 
+/* Before the program's own constructors, which may use locks. Here, where it is always linked. */
+__attribute__((constructor(101))) static void start(void)
+{
+    validate_start_by_environment_();
+}
+
 int watch_wait_(const struct watch_call *call)
 {
     const int saved = errno;
@@ -207,6 +213,8 @@ void watch_switched_(const struct watch_call *call, enum group from)
     if (!call->async)
         holds_wait_(NULL);
     holds_unlock_();
+    if (on(WATCH_STATS))
+        stats_held_(call);
     errno = saved;
 }
 

@@ -92,7 +92,7 @@ struct watch_wait {
 
 void watch_waited_(const struct watch_wait *wait, int64_t ns);
 
-/* An unlock that lets the other side in: the mode changes from `from`. */
+/* A step by which the holders of `from` made room for another group: an unlock, or a switch. */
 void watch_phase_(const struct twostate_lock *lock, bool exclusive, enum group from);
 
 #endif

@@ -257,4 +257,25 @@ static inline uint64_t word_wake_admitted(uint64_t w, bool exclusive)
     return wake;
 }
 
+/* Of a step: a group got the turn, or the promise of one, by it. */
+static inline bool word_claims(uint64_t before, uint64_t after)
+{
+    const uint64_t reserved =
+        word_reserved(GROUP_A) | word_reserved(GROUP_B) | word_reserved(GROUP_DRAIN);
+
+    return (after & ~before & reserved) != 0 || ((before & WORD_TURN) == 0 && (after & WORD_TURN));
+}
+
+/* Of a step: it wakes others than g. */
+static inline bool word_wakes_others(uint64_t before, uint64_t after, enum group g)
+{
+    return (before & ~after & WORD_SLEEPERS & ~(word_sleep(g) | WORD_SLEEP_SW)) != 0;
+}
+
+/* Registered waiters of every kind. */
+static inline uint32_t word_waiting_all(uint64_t w)
+{
+    return word_waiting(w, GROUP_A) + word_waiting(w, GROUP_B) + word_waiting(w, GROUP_DRAIN);
+}
+
 #endif
