@@ -182,7 +182,7 @@ static const struct death deaths[] = {
     DEATH(assert_held_unlocked, &lock, "assert held in state A", "unlocked"),
     DEATH(assert_held_other, &lock, "assert held in state B", "held in state A"),
     DEATH(assert_unlocked_held, &lock, "assert unlocked", "held in state B"),
-    DEATH(acquire_past_the_limit, &lock, "acquire", "limit", "holders: 33554432"), /* L21 */
+    DEATH(acquire_past_the_limit, &lock, "acquire", "limit", "holders: 4194304"), /* L21 */
     DEATH(acquire_no_state, &lock, "acquire", "state 7"),
     DEATH(acquire_timed_no_state, &lock, "acquire", "state 7"),
     DEATH(release_no_state, &lock, "release", "state 7"),

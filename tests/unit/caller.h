@@ -14,6 +14,12 @@ enum call {
     CALL_DRAIN_TIMED,
     CALL_SWITCH,
     CALL_SWITCH_TIMED,
+    CALL_ACQUIRE_N,
+    CALL_ACQUIRE_N_TIMED,
+    CALL_FREEZE,
+    CALL_FREEZE_TIMED,
+    CALL_THAW_TO,
+    CALL_THAW_TO_TIMED,
 };
 
 struct caller {
@@ -21,13 +27,23 @@ struct caller {
     struct twostate_lock *lock;
     enum call call;
     enum twostate_state state;
+    uint32_t n;               /* of acquire_n; timed: 3 */
     struct timespec deadline; /* of the timed calls */
     int result;
 };
 
-/* state is what is acquired or switched to; drains ignore it. */
+static inline enum twostate_state opposite(enum twostate_state s)
+{
+    return s == TWOSTATE_A ? TWOSTATE_B : TWOSTATE_A;
+}
+
+/* state is what is acquired or switched to; drains and freezes ignore it. */
 void caller_start(struct caller *caller, struct twostate_lock *lock, enum call call,
                   enum twostate_state state);
+
+/* The same, for acquire_n. */
+void caller_start_n(struct caller *caller, struct twostate_lock *lock, enum twostate_state state,
+                    uint32_t n);
 
 /* The same, for the timed calls. */
 void caller_start_timed(struct caller *caller, struct twostate_lock *lock, enum call call,

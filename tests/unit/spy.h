@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Between the locks and the kernel: counts the futex calls, and can make waits return for nothing.
+ * Between the locks and the kernel: counts the futex calls, can make waits return for nothing, and
+ * can stop the clock.
  * The linker puts it there (--wrap, see CMakeLists.txt).
  */
 #ifndef TESTS_SPY_H
@@ -18,5 +19,12 @@ uint64_t spy_wait_end_ns(void);
 
 /* From now on, futex waits without a reason return: at once every other time, else after 1 ms. */
 void spy_interrupt(bool on);
+
+/*
+ * From now on the locks' clock stands at ns, until it is set again; 0 is the machine's. Deadlines
+ * are then times of this clock.
+ */
+void spy_clock_set(uint64_t ns);
+uint64_t spy_clock_ns(void);
 
 #endif

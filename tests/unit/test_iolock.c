@@ -49,7 +49,7 @@ static void test_shared_is_shared(void **state) /* G1, G2, G13 */
         assert_false(twostate_iolock_try_acquire(&lock, EXCLUSIVE));
         twostate_iolock_release(&lock, SHARED);
     }
-    assert_true(lock.lock_.word_ == 0);
+    assert_true(at_rest(&lock.lock_));
 }
 
 static void test_exclusive_is_alone(void **state) /* G1, G13 */
@@ -70,7 +70,7 @@ static void test_exclusive_is_alone(void **state) /* G1, G13 */
         assert_false(twostate_iolock_try_acquire(&lock, EXCLUSIVE));
         assert_false(twostate_iolock_try_acquire(&lock, SHARED));
         twostate_iolock_release(&lock, EXCLUSIVE);
-        assert_true(lock.lock_.word_ == 0);
+        assert_true(at_rest(&lock.lock_));
     }
 }
 
@@ -88,7 +88,7 @@ static void test_demote(void **state) /* G10 */
     assert_false(twostate_iolock_try_acquire(&lock, EXCLUSIVE));
     twostate_iolock_release(&lock, SHARED);
     twostate_iolock_release(&lock, SHARED);
-    assert_true(lock.lock_.word_ == 0);
+    assert_true(at_rest(&lock.lock_));
     assert_int_equal(spy_waits() + spy_wakes(), calls);
 }
 
@@ -106,14 +106,14 @@ static void test_failed_try_and_timed_leave_no_trace(void **state) /* G9, pitfal
         uint64_t before = 0;
 
         twostate_iolock_acquire(&lock, rows[i].held);
-        before = lock.lock_.word_;
+        before = peek(&lock.lock_);
         assert_false(twostate_iolock_try_acquire(&lock, rows[i].wanted));
-        assert_true(lock.lock_.word_ == before);
+        assert_true(peek(&lock.lock_) == before);
         assert_int_equal(twostate_iolock_acquire_timed(&lock, rows[i].wanted, &past), -ETIMEDOUT);
-        assert_true(lock.lock_.word_ == before);
+        assert_true(peek(&lock.lock_) == before);
         assert_int_equal(twostate_iolock_acquire_timed(&lock, rows[i].wanted, &soon), -ETIMEDOUT);
         assert_true(is_past(&soon));
-        assert_true(lock.lock_.word_ == before);
+        assert_true(peek(&lock.lock_) == before);
     }
 }
 
@@ -126,7 +126,7 @@ static void test_deadline_must_be_a_time(void **state)
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(twostate_iolock_acquire_timed(&lock, SHARED, &invalid[i]), -EINVAL);
         assert_int_equal(twostate_iolock_acquire_timed(&lock, EXCLUSIVE, &invalid[i]), -EINVAL);
-        assert_true(lock.lock_.word_ == 0);
+        assert_true(at_rest(&lock.lock_));
     }
 }
 
@@ -139,10 +139,10 @@ static void test_limit_of_holders(void **state) /* G2, pitfall L21 */
     assert_false(twostate_iolock_try_acquire(&lock, SHARED));
     assert_int_equal(twostate_iolock_acquire_timed(&lock, SHARED, NULL), -EOVERFLOW);
     assert_int_equal(twostate_iolock_acquire_timed(&lock, EXCLUSIVE, &past), -ETIMEDOUT);
-    assert_true(lock.lock_.word_ == full);
+    assert_true(peek(&lock.lock_) == full);
     twostate_iolock_release(&lock, SHARED);
     assert_true(twostate_iolock_try_acquire(&lock, SHARED));
-    assert_true(lock.lock_.word_ == full);
+    assert_true(peek(&lock.lock_) == full);
 }
 
 int main(void)

@@ -82,7 +82,7 @@ static void test_exclusive_waits_for_shared_and_back(void **state) /* G3, G6, pi
     user_end(&writer);
     AWAIT(load(&reader.entered));
     user_end(&reader);
-    assert_true(lock.lock_.word_ == 0);
+    assert_true(at_rest(&lock.lock_));
 }
 
 /* An exclusive waiter that has the turn comes before shared ones, though both are asleep. G3, L14.
@@ -105,7 +105,7 @@ static void test_exclusive_after_exclusive_in_its_turn(void **state)
     user_end(&writer);
     AWAIT(load(&reader.entered));
     user_end(&reader);
-    assert_true(lock.lock_.word_ == 0);
+    assert_true(at_rest(&lock.lock_));
 }
 
 /* One unlock wakes one; each that leaves wakes the next. G3, pitfall L06. */
@@ -131,7 +131,7 @@ static void test_exclusive_waiters_enter_one_by_one(void **state)
                     inside = &users[n];
         user_end(inside);
     }
-    assert_true(lock.lock_.word_ == 0);
+    assert_true(at_rest(&lock.lock_));
 }
 
 /* Some of the waiters give up: the others get in all the same. G9, pitfalls L05, L06, L07. */
@@ -156,7 +156,7 @@ static void test_some_exclusive_waiters_time_out(void **state)
     twostate_iolock_release(&lock, EXCLUSIVE);
     for (int n = 0; n < 3; n++)
         task_join(&patient[n].task);
-    assert_true(lock.lock_.word_ == 0);
+    assert_true(at_rest(&lock.lock_));
 }
 
 /* An exclusive waiter that had the turn gives up: shared ones behind it go on. Pitfall L07. */
@@ -175,7 +175,7 @@ static void test_timed_out_exclusive_parks_nobody(void **state)
     assert_int_equal(timed.result, -ETIMEDOUT);
     AWAIT(load(&reader.entered)); /* beside the shared holder */
     user_end(&reader);
-    assert_true(lock.lock_.word_ == (word_held(GROUP_A) | 1));
+    assert_true(holds_only(&lock.lock_, GROUP_A, 1));
 }
 
 static void test_demote_lets_shared_waiters_in(void **state) /* G10, pitfall L14 */
@@ -201,7 +201,7 @@ static void test_demote_lets_shared_waiters_in(void **state) /* G10, pitfall L14
     twostate_iolock_release(&lock, SHARED);
     AWAIT(load(&writer.entered));
     user_end(&writer);
-    assert_true(lock.lock_.word_ == 0);
+    assert_true(at_rest(&lock.lock_));
 }
 
 /* A demote while another exclusive waiter has the turn does not wait, and forgets nobody. */
@@ -225,7 +225,7 @@ static void test_demote_before_an_exclusive_waiter(void **state)
     twostate_iolock_release(&lock, SHARED);
     task_join(&writer.task);
     task_join(&reader.task);
-    assert_true(lock.lock_.word_ == 0);
+    assert_true(at_rest(&lock.lock_));
 }
 
 /* Neither side lets the lock go free while the other is kept out: see test_lock_starvation.c. */
@@ -290,7 +290,7 @@ static void test_neither_mode_starves(void **state) /* G1, G3, pitfall L01 */
         store(&crowd.stop, 1);
         for (int n = 0; n < 4; n++)
             task_join(&tasks[n]);
-        assert_true(crowd.lock.lock_.word_ == 0);
+        assert_true(at_rest(&crowd.lock.lock_));
     }
 }
 
@@ -352,7 +352,7 @@ static void run_load(void)
         task_start(&tasks[n], read_and_write, &test);
     for (int n = 0; n < 6; n++)
         task_join(&tasks[n]);
-    assert_true(test.lock.lock_.word_ == 0);
+    assert_true(at_rest(&test.lock.lock_));
 }
 
 static void test_load(void **state) /* G1, G3, G9, G11 */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The IO pair's paths: what each holds, from begin to end, and how each gives it back. */
+#include "peek.h"
 #include "threads.h"
 
 #include <errno.h>
@@ -16,10 +17,6 @@
 #define DIRECT   TWOSTATE_DIRECT_STATE
 
 static const struct timespec past;
-static const struct twostate_iopair free_pair;
-
-/* What of a pair has a meaning: not the padding at its end. */
-#define PAIR_BYTES (offsetof(struct twostate_iopair, remapping_) + sizeof(uint32_t))
 
 /* What a pair is seen to hold: one holder each of the IOLOCK in `mode` and of IOTYPE in `state`. */
 static void assert_holds(const struct twostate_iopair *pair, enum twostate_iomode mode,
@@ -36,7 +33,7 @@ static void assert_holds(const struct twostate_iopair *pair, enum twostate_iomod
 
 static void assert_free(const struct twostate_iopair *pair)
 {
-    assert_memory_equal(pair, &free_pair, PAIR_BYTES);
+    assert_true(pair_at_rest(pair));
 }
 
 /* The pair's table of paths, after begin. */
@@ -205,7 +202,7 @@ static void test_extend_waits_for_writes_in_flight(void **state)
     assert_int_equal(twostate_iopair_extend_to_direct_timed(&hold, &past), -ETIMEDOUT);
     soon = after_ms(5);
     assert_int_equal(twostate_iopair_extend_to_direct_timed(&hold, &soon), -ETIMEDOUT);
-    assert_memory_equal(&pair, &before, PAIR_BYTES);
+    assert_true(pair_is_as(&pair, &before));
     task_start(&task, turn_to_direct, &hold);
     AWAIT(twostate_iopair_query(&pair).iotype.switching);
     assert_int_equal(twostate_iopair_query(&pair).iolock.mode, TWOSTATE_EXCLUSIVE);
@@ -272,14 +269,14 @@ static void test_failed_begins_leave_no_trace(void **state)
             if (twostate_iopair_try_begin(&pair, path, &failed)) {
                 twostate_iopair_end(&failed);
             } else {
-                assert_memory_equal(&pair, &before, PAIR_BYTES);
+                assert_true(pair_is_as(&pair, &before));
                 assert_int_equal(twostate_iopair_begin_timed(&pair, path, &failed, &past),
                                  -ETIMEDOUT);
-                assert_memory_equal(&pair, &before, PAIR_BYTES);
+                assert_true(pair_is_as(&pair, &before));
                 assert_int_equal(twostate_iopair_begin_timed(&pair, path, &failed, &soon),
                                  -ETIMEDOUT);
             }
-            assert_memory_equal(&pair, &before, PAIR_BYTES);
+            assert_true(pair_is_as(&pair, &before));
             twostate_iopair_end(&hold);
             assert_free(&pair);
         }
@@ -307,10 +304,10 @@ static void test_failed_begins_beside_io_in_flight(void **state)
         before = pair;
         if (twostate_iopair_try_begin(&pair, path, &begun))
             twostate_iopair_end(&begun);
-        assert_memory_equal(&pair, &before, PAIR_BYTES);
+        assert_true(pair_is_as(&pair, &before));
         if (twostate_iopair_begin_timed(&pair, path, &begun, &soon) == 0)
             twostate_iopair_end(&begun);
-        assert_memory_equal(&pair, &before, PAIR_BYTES);
+        assert_true(pair_is_as(&pair, &before));
         twostate_iopair_complete(&completion);
         assert_free(&pair);
     }

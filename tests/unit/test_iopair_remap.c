@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Remap, of one file and between two; and pairs that are freed as soon as their last hold ended. */
+#include "peek.h"
 #include "threads.h"
 
 #include <errno.h>
@@ -14,21 +15,17 @@
 #define PATHS 7
 
 static const struct timespec past;
-static const struct twostate_iopair free_pair;
-
-/* What of a pair has a meaning: not the padding at its end. */
-#define PAIR_BYTES (offsetof(struct twostate_iopair, remapping_) + sizeof(uint32_t))
 
 static void assert_free(const struct twostate_iopair *pair)
 {
-    assert_memory_equal(pair, &free_pair, PAIR_BYTES);
+    assert_true(pair_at_rest(pair));
 }
 
 static void assert_same(const struct twostate_iopair pairs[2],
                         const struct twostate_iopair before[2])
 {
-    assert_memory_equal(&pairs[0], &before[0], PAIR_BYTES);
-    assert_memory_equal(&pairs[1], &before[1], PAIR_BYTES);
+    assert_true(pair_is_as(&pairs[0], &before[0]));
+    assert_true(pair_is_as(&pairs[1], &before[1]));
 }
 
 struct beginner {

@@ -55,10 +55,10 @@ static void test_states_share_and_exclude(void **state) /* G1, G2, G13 */
             assert_false(twostate_lock_try_acquire(&lock, other(s)));
             twostate_lock_release(&lock, s);
         }
-        assert_true(lock.word_ == 0);
+        assert_true(at_rest(&lock));
         assert_true(twostate_lock_try_acquire(&lock, other(s)));
         twostate_lock_release(&lock, other(s));
-        assert_true(lock.word_ == 0);
+        assert_true(at_rest(&lock));
     }
 }
 
@@ -66,9 +66,12 @@ static void test_states_share_and_exclude(void **state) /* G1, G2, G13 */
 static void test_fast_path(void **state)
 {
     struct twostate_lock lock = TWOSTATE_LOCK_INIT;
-    const uint32_t calls = spy_waits() + spy_wakes() + spy_slow_calls();
+    uint32_t calls = 0;
 
     (void)state;
+    twostate_lock_acquire(&lock, TWOSTATE_A); /* a lock's first call is slow, once */
+    twostate_lock_release(&lock, TWOSTATE_A);
+    calls = spy_waits() + spy_wakes() + spy_slow_calls();
     for (int round = 0; round < 100; round++) {
         for (size_t i = 0; i < 2; i++) {
             twostate_lock_acquire(&lock, states[i]);
@@ -95,23 +98,23 @@ static void test_failed_try_and_timed_leave_no_trace(void **state)
 
         twostate_lock_acquire(&lock, s);
         twostate_lock_acquire(&lock, s);
-        before = lock.word_;
+        before = peek(&lock);
         assert_false(twostate_lock_try_acquire(&lock, other(s)));
-        assert_true(lock.word_ == before);
+        assert_true(peek(&lock) == before);
         assert_int_equal(twostate_lock_acquire_timed(&lock, other(s), &past), -ETIMEDOUT);
-        assert_true(lock.word_ == before);
+        assert_true(peek(&lock) == before);
         assert_int_equal(twostate_lock_acquire_timed(&lock, other(s), &soon), -ETIMEDOUT);
         assert_true(is_past(&soon));
-        assert_true(lock.word_ == before);
+        assert_true(peek(&lock) == before);
         assert_int_equal(twostate_lock_drain_timed(&lock, &past), -ETIMEDOUT);
         soon = after_ms(5);
         assert_int_equal(twostate_lock_drain_timed(&lock, &soon), -ETIMEDOUT);
-        assert_true(lock.word_ == before);
+        assert_true(peek(&lock) == before);
         assert_false(twostate_lock_try_switch(&lock, other(s)));
         assert_int_equal(twostate_lock_switch_timed(&lock, other(s), &past), -ETIMEDOUT);
         soon = after_ms(5);
         assert_int_equal(twostate_lock_switch_timed(&lock, other(s), &soon), -ETIMEDOUT);
-        assert_true(lock.word_ == before); /* pitfalls L05, L08 */
+        assert_true(peek(&lock) == before); /* pitfalls L05, L08 */
     }
 }
 
@@ -135,7 +138,7 @@ static void test_deadlines(void **state)
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(twostate_lock_acquire_timed(&lock, TWOSTATE_A, &invalid[i]), -EINVAL);
         assert_int_equal(twostate_lock_drain_timed(&lock, &invalid[i]), -EINVAL);
-        assert_true(lock.word_ == 0);
+        assert_true(at_rest(&lock));
         twostate_lock_acquire(&lock, TWOSTATE_A);
         assert_int_equal(twostate_lock_switch_timed(&lock, TWOSTATE_B, &invalid[i]), -EINVAL);
         twostate_lock_assert_held(&lock, TWOSTATE_A);
@@ -158,12 +161,12 @@ static void test_limit_of_holders(void **state) /* G2, pitfall L21 */
         assert_int_equal(twostate_lock_acquire_timed(&lock, s, NULL), -EOVERFLOW);
         assert_int_equal(twostate_lock_acquire_timed(&lock, other(s), &soon), -ETIMEDOUT);
         assert_false(twostate_lock_try_switch(&lock, other(s)));
-        assert_true(lock.word_ == full);
+        assert_true(peek(&lock) == full);
         twostate_lock_release(&lock, s);
-        assert_true(lock.word_ == full - 1);
+        assert_true(peek(&lock) == full - 1);
         assert_int_equal(twostate_lock_acquire_timed(&lock, s, NULL), 0);
         twostate_lock_release(&lock, s);
-        assert_true(lock.word_ == full - 1);
+        assert_true(peek(&lock) == full - 1);
     }
 }
 
@@ -195,10 +198,11 @@ static void test_drain_of_unlocked(void **state) /* G8 */
 
     (void)state;
     for (uint64_t turn = 0; turn <= 3; turn++) {
-        struct twostate_lock lock = {turn << 61};
+        const uint64_t word = turn * word_turn(GROUP_A);
+        struct twostate_lock lock = {word};
 
         assert_int_equal(twostate_lock_drain_timed(&lock, &past), 0);
-        assert_true(lock.word_ == turn << 61);
+        assert_true(peek(&lock) == word);
     }
 }
 

@@ -84,7 +84,7 @@ static void run_places(void)
         task_join(&tasks[n]);
     twostate_lock_drain(&places.lock);
     assert_int_equal(sum(&places), THREADS * ROUNDS);
-    assert_true(places.lock.word_ == 0);
+    assert_true(at_rest(&places.lock));
 }
 
 static void test_states_exclude_under_load(void **state) /* G1, G11, pitfall L13 */

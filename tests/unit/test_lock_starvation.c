@@ -5,7 +5,6 @@
  */
 #include "caller.h"
 #include "peek.h"
-#include "spy.h"
 #include "threads.h"
 
 #include <setjmp.h>
@@ -67,7 +66,7 @@ static void crowd_end(struct crowd *crowd)
     store(&crowd->stop, 1);
     for (int n = 0; n < 4; n++)
         task_join(&crowd->tasks[n]);
-    assert_true(crowd->lock.word_ == 0);
+    assert_true(at_rest(&crowd->lock));
 }
 
 /* A test that never got as far as this is ended by the watchdog of the test runner. */
@@ -126,6 +125,25 @@ static void test_drain_under_a_crowd(void **state) /* G3, G8 */
     crowd_end(&crowd);
 }
 
+static void test_freeze_under_a_crowd(void **state) /* G3, G8, pitfall L17 */
+{
+    (void)state;
+    for (enum twostate_state s = A; s <= B; s++) {
+        struct crowd crowd;
+
+        crowd_start(&crowd, s);
+        for (int round = 0; round < 30; round++) {
+            twostate_lock_freeze(&crowd.lock);
+            for (int looks = 0; looks < 3; looks++) {
+                assert_int_equal(load(&crowd.inside), 0);
+                sched_yield();
+            }
+            twostate_lock_thaw(&crowd.lock);
+        }
+        crowd_end(&crowd);
+    }
+}
+
 static void test_switch_under_a_crowd(void **state) /* G3, G10 */
 {
     struct crowd crowd;
@@ -173,49 +191,17 @@ static void test_three_sides_take_turns(void **state) /* G3 */
         twostate_lock_drain(&lock);
     for (int n = 0; n < 6; n++)
         task_join(&tasks[n]);
-    assert_true(lock.word_ == 0);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
-/* The patience is what lock.h says: a first sleep ends 1 ms after the wait began, and claims the turn. */
-static void test_patience(void **state) /* G3 */
-{
-    const uint64_t patience_ns = 1000000;
-    const uint32_t waits = spy_waits();
-    struct twostate_lock lock = TWOSTATE_LOCK_INIT;
-    struct caller caller;
-    uint64_t begun = 0;
-    uint64_t end = 0;
-
-    (void)state;
-    twostate_lock_acquire(&lock, A);
-    begun = now_ns();
-    caller_start(&caller, &lock, CALL_ACQUIRE, B);
-    AWAIT(spy_waits() > waits);
-    end = spy_wait_end_ns();
-    assert_true(end >= begun + patience_ns);
-    assert_true(end <= now_ns() + patience_ns);
-    AWAIT(has_turn(&lock, GROUP_B));
-    twostate_lock_release(&lock, A);
-    caller_join(&caller);
-    twostate_lock_release(&lock, B);
+    assert_true(at_rest(&lock));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_patience),
         cmocka_unit_test(test_b_waiter_under_a_crowd_of_a),
         cmocka_unit_test(test_a_waiter_under_a_crowd_of_b),
         cmocka_unit_test(test_timed_waiter_under_a_crowd),
         cmocka_unit_test(test_drain_under_a_crowd),
+        cmocka_unit_test(test_freeze_under_a_crowd),
         cmocka_unit_test(test_switch_under_a_crowd),
         cmocka_unit_test(test_three_sides_take_turns),
     };

@@ -47,7 +47,7 @@ static void test_switch_waits_to_be_alone(void **state) /* G10, G3 */
         twostate_lock_assert_held(&lock, s);
         twostate_lock_release(&lock, s);
         assert_int_equal(caller_join(&converter), 0);
-        assert_true(lock.word_ == (word_held(group(o)) | 1));
+        assert_true(holds_only(&lock, group(o), 1));
         twostate_lock_release(&lock, o);
     }
 }
@@ -63,14 +63,14 @@ static void test_second_converter_is_refused(void **state) /* G10 */
     twostate_lock_acquire(&lock, A);
     caller_start(&first, &lock, CALL_SWITCH, B);
     AWAIT(has_turn(&lock, GROUP_B));
-    word = sys_load_(&lock.word_);
+    word = peek(&lock);
     assert_int_equal(twostate_lock_switch(&lock, B), -EDEADLK);
     assert_false(twostate_lock_try_switch(&lock, B));
-    assert_true(sys_load_(&lock.word_) == word); /* G9 */
+    assert_true(peek(&lock) == word); /* G9 */
     twostate_lock_release(&lock, A);
     assert_int_equal(caller_join(&first), 0);
     twostate_lock_release(&lock, B);
-    assert_true(lock.word_ == 0);
+    assert_true(at_rest(&lock));
 }
 
 /* Who waits for the new state comes in with it, though nothing was released. G10, L12, L14. */
@@ -93,7 +93,7 @@ static void test_waiters_come_in_with_a_switch(void **state)
             assert_int_equal(twostate_lock_switch(&lock, o), 0);
         for (int n = 0; n < 2; n++)
             caller_join(&waiters[n]);
-        assert_true(lock.word_ == (word_held(group(o)) | 3));
+        assert_true(holds_only(&lock, group(o), 3));
         for (int n = 0; n < 3; n++)
             twostate_lock_release(&lock, o);
     }
@@ -128,7 +128,7 @@ static void test_nobody_comes_between(void **state) /* G10 */
         twostate_lock_release(&lock, o);
         caller_join(&old);
         twostate_lock_release(&lock, s);
-        assert_true(lock.word_ == 0);
+        assert_true(at_rest(&lock));
     }
 }
 
@@ -148,7 +148,7 @@ static void test_timed_switch_leaves_no_trace(void **state) /* G9, pitfalls L05,
         caller_start(&behind, &lock, CALL_ACQUIRE, s);
         assert_int_equal(caller_join(&timed), -ETIMEDOUT);
         caller_join(&behind);
-        assert_true(lock.word_ == (word_held(group(s)) | 3));
+        assert_true(holds_only(&lock, group(s), 3));
         for (int n = 0; n < 3; n++)
             twostate_lock_release(&lock, s);
     }
@@ -168,13 +168,13 @@ static void test_drain_waits_through_a_switch(void **state) /* G8, pitfall L17 *
     assert_false(caller_done(&drain));
     twostate_lock_release(&lock, B);
     caller_join(&drain);
-    assert_true(lock.word_ == 0);
+    assert_true(at_rest(&lock));
 }
 
 /* Two converters where the word has no room to count them (played): one still hears -EDEADLK. */
 static void test_converters_beyond_the_count(void **state) /* G10, pitfalls L18, L21 */
 {
-    const uint64_t full = UINT64_C(1023) << word_waiting_shift(GROUP_B);
+    const uint64_t full = UINT64_C(511) << word_waiting_shift(GROUP_B);
     struct twostate_lock lock = TWOSTATE_LOCK_INIT;
     struct caller converters[2];
     int results[2];
@@ -190,7 +190,7 @@ static void test_converters_beyond_the_count(void **state) /* G10, pitfalls L18,
     for (int n = 0; n < 2; n++)
         results[n] = caller_join(&converters[n]);
     assert_int_equal(results[0] + results[1], -EDEADLK);
-    assert_true(lock.word_ == (full | word_held(GROUP_B) | 1));
+    assert_true(peek(&lock) == (full | word_held(GROUP_B) | 1));
 }
 
 /* Sole again and again, against newcomers of both states, with waits cut short for nothing. */
@@ -227,7 +227,7 @@ static void test_switch_under_load(void **state) /* G3, G10, pitfall L22 */
     for (int n = 0; n < 4; n++)
         task_join(&others[n]);
     spy_interrupt(false);
-    assert_true(contended.word_ == 0);
+    assert_true(at_rest(&contended));
 }
 
 int main(void)

@@ -22,7 +22,7 @@ static uint64_t waiters(enum group g, uint64_t count)
     return count << word_waiting_shift(g);
 }
 
-/* No bit has two meanings, and none is left over but bit 63. */
+/* No bit has two meanings, and none is left over. */
 static void test_bits_are_distinct(void **state)
 {
     const uint64_t parts[] = {
@@ -30,11 +30,15 @@ static void test_bits_are_distinct(void **state)
         WORD_STATES,
         WORD_SWITCHING,
         word_reserved(A) | word_reserved(B) | word_reserved(D),
+        WORD_FAST,
+        WORD_ASYNC,
+        WORD_SHARED,
         waiters(A, word_waiting_max(A)),
         waiters(B, word_waiting_max(B)),
         waiters(D, word_waiting_max(D)),
         WORD_SLEEPERS,
         WORD_TURN,
+        WORD_PATIENCE,
     };
     uint64_t seen = 0;
 
@@ -43,67 +47,103 @@ static void test_bits_are_distinct(void **state)
         assert_true((seen & parts[i]) == 0);
         seen |= parts[i];
     }
-    assert_true(seen == UINT64_MAX >> 1);
+    assert_true(seen == UINT64_MAX);
+    assert_true((waiters(A, 511) | waiters(B, 511) | waiters(D, 15)) == WORD_WAITING);
     assert_true((word_sleep(A) | word_sleep(B) | word_sleep(D) | WORD_SLEEP_SW) == WORD_SLEEPERS);
-    for (enum group g = A; g <= D; g++)
+    for (enum group g = A; g <= D; g++) {
         assert_true((word_turn(g) & ~WORD_TURN) == 0 && word_turn(g) != 0);
+        assert_true((word_held(g) & ~WORD_STATES) == 0 && word_held(g) != 0);
+    }
 }
 
 static void test_enter_and_remove(void **state) /* G1, G2 */
 {
     (void)state;
-    for (enum group g = A; g <= B; g++) {
+    for (enum group g = A; g <= D; g++) {
         uint64_t w = 0;
 
         for (uint32_t n = 1; n <= 3; n++) {
-            assert_true(word_admits(w, g, false));
-            w = word_enter(w, g, false);
+            assert_true(word_admits(w, g, false, 1));
+            w = word_enter(w, g, false, 1);
             assert_true(w == held(g, n));
         }
-        w = word_remove_holder(word_remove_holder(w));
+        assert_true(word_enter(w, g, false, 4) == held(g, 7));
+        w = word_remove_holds(w, 2);
         assert_true(w == held(g, 1));
-        assert_true(word_remove_holder(w) == 0);
+        assert_true(word_remove_holds(w, 1) == 0);
+        assert_true(word_remove_holds(held(g, 5), 5) == 0);
     }
-    assert_true(word_enter(held(A, 2), D, false) == held(A, 2));
-    assert_true(word_enter(0, D, false) == 0);
+    assert_true(word_enter(held(A, 2), D, false, 0) == held(A, 2));
+    assert_true(word_enter(0, D, false, 0) == 0);
 }
 
 static void test_states_exclude(void **state) /* G1 */
 {
     (void)state;
-    assert_false(word_admits(held(A, 1), B, false));
-    assert_false(word_admits(held(B, 1), A, false));
-    assert_false(word_admits(held(A, 1), D, false));
-    assert_false(word_admits(held(B, 1), D, false));
-    assert_true(word_admits(0, D, false));
-    assert_true(word_admits(held(A, 5), A, true));
-    assert_false(word_admits(held(B, 1), B, true));
-    assert_true(word_admits(0, B, true));
+    for (enum group h = A; h <= D; h++)
+        for (enum group g = A; g <= D; g++)
+            assert_int_equal(word_admits(held(h, 1), g, false, 1), g == h);
+    assert_true(word_admits(held(A, 5), A, true, 1));
+    assert_false(word_admits(held(B, 1), B, true, 1));
+    assert_true(word_admits(0, B, true, 1));
+}
+
+static void test_drain_passes_unless_a_state_is_held(void **state) /* G8 */
+{
+    (void)state;
+    assert_true(word_admits(0, D, false, 0));
+    assert_false(word_admits(held(A, 1), D, false, 0));
+    assert_false(word_admits(held(B, 1), D, false, 0));
+    assert_true(word_admits(held(D, 1), D, false, 0));
+    /* Whoever's turn it is, unlocked is what it waits for, and all. */
+    for (enum group turn = A; turn <= D; turn++)
+        assert_true(word_admits(word_turn(turn), D, false, 0));
+    assert_false(word_admits(held(A, 1) | word_turn(D), D, false, 0));
 }
 
 static void test_full_admits_nobody(void **state) /* G2, pitfall L21 */
 {
-    const uint64_t full = held(A, TWOSTATE_LOCK_MAX_HOLDERS);
-
     (void)state;
-    for (enum group g = A; g <= D; g++)
-        assert_false(word_admits(full, g, false));
-    assert_true(word_admits(full - 1, A, false));
-    assert_true(word_enter(full - 1, A, false) == full);
-    assert_int_equal(word_holders(full), TWOSTATE_LOCK_MAX_HOLDERS);
+    for (enum group h = A; h <= D; h++) {
+        const uint64_t full = held(h, TWOSTATE_LOCK_MAX_HOLDERS);
+
+        for (enum group g = A; g <= D; g++)
+            assert_false(word_admits(full, g, false, 1));
+        assert_true(word_admits(full - 1, h, false, 1));
+        assert_false(word_admits(full - 1, h, false, 2));
+        assert_true(word_enter(full - 1, h, false, 1) == full);
+        assert_int_equal(word_holders(full), TWOSTATE_LOCK_MAX_HOLDERS);
+        assert_true(word_admits(0, h, false, TWOSTATE_LOCK_MAX_HOLDERS));
+        assert_false(word_admits(0, h, false, TWOSTATE_LOCK_MAX_HOLDERS + 1));
+        assert_false(word_admits(0, h, false, UINT32_MAX));
+    }
 }
 
 static void test_turn_keeps_others_out(void **state) /* G3, pitfall L01 */
 {
     (void)state;
     for (enum group turn = A; turn <= D; turn++)
-        for (enum group g = A; g <= D; g++)
-            assert_int_equal(word_admits(word_turn(turn), g, false), g == turn || g == D);
-    assert_false(word_admits(held(A, 1) | word_turn(B), A, false));
-    /* A drain takes nothing: whoever's turn it is, unlocked is what it waits for, and all. */
-    assert_false(word_admits(held(A, 1) | word_turn(D), D, false));
-    /* A reservation is for later. */
-    assert_true(word_admits(held(A, 1) | word_reserved(B), A, false));
+        for (enum group g = A; g <= D; g++) {
+            assert_int_equal(word_admits(word_turn(turn), g, false, 1), g == turn);
+            assert_int_equal(word_admits(held(g, 1) | word_turn(turn), g, false, 1), g == turn);
+            /* A reservation is for later. */
+            assert_true(word_admits(held(g, 1) | word_reserved(turn), g, false, 1));
+        }
+}
+
+static void test_patience_is_rounded_up(void **state) /* G3 */
+{
+    (void)state;
+    assert_int_equal(word_patience_us(0), TWOSTATE_PATIENCE_DEFAULT);
+    assert_true(word_patience(TWOSTATE_PATIENCE_DEFAULT) == 0);
+    assert_int_equal(word_patience_us(word_patience(0)), 0);
+    for (uint32_t us = 64; us <= TWOSTATE_PATIENCE_MAX; us *= 2) {
+        assert_true((word_patience(us) & ~WORD_PATIENCE) == 0);
+        assert_int_equal(word_patience_us(word_patience(us)), us);
+        assert_int_equal(word_patience_us(word_patience(us - 1)), us);
+        assert_int_equal(word_patience_us(word_patience(us / 2 + 1)), us);
+    }
+    assert_int_equal(word_patience_us(word_patience(1)), 64);
 }
 
 static void test_claim(void **state)
@@ -144,13 +184,28 @@ static void test_leave(void **state)
         assert_true(word_leave(waiters(g, 2) | group, g, false) == (waiters(g, 1) | group));
         /* The last takes them along, and passes the turn: pitfall L08. */
         assert_true(word_leave(waiters(g, 1) | group, g, false) == 0);
-        assert_true(word_leave(waiters(g, 1) | group, g, false) == 0);
         assert_true(word_leave(waiters(g, 1) | group | word_reserved(next), g, false) ==
                     word_turn(next));
         /* The last of a group that had only a reservation leaves the other's turn alone: L02. */
         assert_true(word_leave(waiters(g, 1) | word_reserved(g) | word_turn(next), g, false) ==
                     word_turn(next));
     }
+}
+
+/* Who may be asleep without being counted keeps the sleep bit; and no count falls below 0. */
+static void test_leave_beside_uncounted(void **state)
+{
+    const uint64_t uncounted[] = {WORD_ASYNC, WORD_SHARED};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++)
+        for (enum group g = A; g <= D; g++) {
+            const uint64_t asleep = uncounted[i] | word_sleep(g);
+
+            assert_true(word_leave(asleep | waiters(g, 1) | word_turn(g), g, false) == asleep);
+            assert_true(word_leave(asleep, g, false) == asleep);
+        }
+    assert_true(word_leave(WORD_SHARED | waiters(B, 1), B, true) == (WORD_SHARED | word_sleep(B)));
 }
 
 /* Of the exclusive group one is woken at a time: whoever leaves answers for the others. */
@@ -174,12 +229,12 @@ static void test_enter_exclusive(void **state) /* G3, pitfall L01 */
     const uint64_t both = waiters(B, 1) | word_turn(B) | word_reserved(A);
 
     (void)state;
-    assert_true(word_enter(both, B, true) ==
+    assert_true(word_enter(both, B, true, 1) ==
                 (held(B, 1) | waiters(B, 1) | word_turn(A) | word_reserved(B)));
-    assert_true(word_enter(waiters(B, 1) | word_turn(B), B, true) ==
+    assert_true(word_enter(waiters(B, 1) | word_turn(B), B, true, 1) ==
                 (held(B, 1) | waiters(B, 1) | word_turn(B)));
     /* A state that is shared is entered by all who have the turn. */
-    assert_true(word_enter(both, B, false) == (held(B, 1) | both));
+    assert_true(word_enter(both, B, false, 1) == (held(B, 1) | both));
 }
 
 static void test_wake_at_unlock(void **state)
@@ -193,6 +248,10 @@ static void test_wake_at_unlock(void **state)
     assert_true(word_wake_at_unlock(word_sleep(A), A) == word_sleep(A));
     assert_true(word_wake_at_unlock(word_sleep(D), A) == word_sleep(D));
     assert_true(word_wake_at_unlock(0, A) == 0);
+    /* With async waiters, or waiters of another process, a bit may be of nobody: wake them all. */
+    assert_true(word_wake_at_unlock(WORD_ASYNC | all, A) == all);
+    assert_true(word_wake_at_unlock(WORD_SHARED | all, B) == all);
+    assert_true(word_wake_at_unlock(WORD_SLEEP_SW, A) == 0);
     for (enum group g = A; g <= D; g++) {
         const uint64_t woken = word_sleep(g) | word_sleep(D);
 
@@ -210,6 +269,7 @@ static void test_wake_admitted(void **state) /* pitfall L14 */
     assert_true(word_wake_admitted(held(A, 1) | all, false) == word_sleep(A));
     assert_true(word_wake_admitted(held(B, 1) | all, false) == word_sleep(B));
     assert_true(word_wake_admitted(held(B, 1) | all, true) == 0);
+    assert_true(word_wake_admitted(held(D, 1) | all, false) == word_sleep(D));
     assert_true(word_wake_admitted(held(A, 1) | all | word_turn(B), false) == 0);
     assert_true(word_wake_admitted(all | word_turn(D), false) == word_sleep(D));
 }
@@ -217,12 +277,21 @@ static void test_wake_admitted(void **state) /* pitfall L14 */
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bits_are_distinct),     cmocka_unit_test(test_enter_and_remove),
-        cmocka_unit_test(test_states_exclude),        cmocka_unit_test(test_full_admits_nobody),
-        cmocka_unit_test(test_turn_keeps_others_out), cmocka_unit_test(test_claim),
-        cmocka_unit_test(test_pass_turn_goes_round),  cmocka_unit_test(test_leave),
-        cmocka_unit_test(test_leave_exclusive),       cmocka_unit_test(test_enter_exclusive),
-        cmocka_unit_test(test_wake_at_unlock),        cmocka_unit_test(test_wake_admitted),
+        cmocka_unit_test(test_bits_are_distinct),
+        cmocka_unit_test(test_enter_and_remove),
+        cmocka_unit_test(test_states_exclude),
+        cmocka_unit_test(test_full_admits_nobody),
+        cmocka_unit_test(test_drain_passes_unless_a_state_is_held),
+        cmocka_unit_test(test_patience_is_rounded_up),
+        cmocka_unit_test(test_leave_beside_uncounted),
+        cmocka_unit_test(test_turn_keeps_others_out),
+        cmocka_unit_test(test_claim),
+        cmocka_unit_test(test_pass_turn_goes_round),
+        cmocka_unit_test(test_leave),
+        cmocka_unit_test(test_leave_exclusive),
+        cmocka_unit_test(test_enter_exclusive),
+        cmocka_unit_test(test_wake_at_unlock),
+        cmocka_unit_test(test_wake_admitted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
