@@ -116,6 +116,7 @@ void holds_add_(const struct watch_call *call, const struct stack *stack, struct
         .group = call->group,
         .exclusive = call->exclusive,
         .paired = class_paired_(call->lock),
+        .shared = (__atomic_load_n(&call->lock->word_, __ATOMIC_RELAXED) & WORD_SHARED) != 0,
         .count = call->holds,
         .since = now.tv_sec * INT64_C(1000000000) + now.tv_nsec,
         .thread = holds_self_()->thread,
@@ -263,7 +264,7 @@ const struct holder *holds_waiter_in_(const void *memory, size_t size)
 void holds_fork_child_(void)
 {
     for (struct hold *hold = pool; hold < pool + fresh; hold++)
-        if (hold->lock != NULL && hold->holder != &self && hold->holder != NULL)
+        if (hold->lock != NULL && (hold->shared || (hold->holder != &self && hold->holder != NULL)))
             holds_take_(hold, hold->count);
     waiting = NULL;
     self.waits_for = NULL;

@@ -41,6 +41,7 @@ struct hold {
     enum group group;                 /* GROUP_DRAIN: freezes */
     bool exclusive;                   /* an IOLOCK */
     bool paired;                      /* of an IO pair */
+    bool shared;                      /* between processes */
     uint32_t count;
     int64_t since; /* CLOCK_MONOTONIC, ns */
     int thread;    /* the kernel's id of the thread that took it */
@@ -100,7 +101,8 @@ void holds_wait_(const struct twostate_lock *lock);
 /* A thread that waits for a lock in [memory, memory + size), NULL if there is none. */
 const struct holder *holds_waiter_in_(const void *memory, size_t size);
 
-/* After a fork, in the child: only the calling thread is left. */
+/* After a fork, in the child: only the calling thread is left, and what processes share is the
+ * parent's. */
 void holds_fork_child_(void);
 
 /* Holds in the table, and how many found no room since it was cleared. */

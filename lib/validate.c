@@ -145,8 +145,7 @@ static bool understand(const char *word, size_t length, enum twostate_validate_m
     return false;
 }
 
-/* Before the program's own constructors, which may use locks. */
-__attribute__((constructor(101))) static void start_by_environment(void)
+void validate_start_by_environment_(void)
 {
     const char *value = secure_getenv("TWOSTATE_VALIDATE");
     enum twostate_validate_mode mode = TWOSTATE_VALIDATE_STOP;

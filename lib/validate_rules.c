@@ -183,7 +183,7 @@ void rules_fork_(void)
     if (!checked(TWOSTATE_RULE_FORK))
         return;
     for (const struct hold *hold = holds_self_()->newest; hold; hold = hold->next_of_holder)
-        if ((__atomic_load_n(&hold->lock->word_, __ATOMIC_RELAXED) & WORD_SHARED) == 0)
+        if (!hold->shared)
             report_alone(TWOSTATE_RULE_FORK, hold, "fork",
                          "the child's copy of the lock is held, and nobody gives that back");
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <twostate/validate.h>
+
 #define DEFAULT_DEPTH   128
 #define MOST_DEPTH      4096
 #define DEFAULT_WORKERS 4
@@ -53,7 +55,11 @@ int file_enter_async_(struct twostate_file *file)
 {
     if (file == NULL)
         return -EINVAL;
-    return twostate_iolock_try_acquire(&file->users, TWOSTATE_SHARED) ? 0 : -EBADF;
+    if (!twostate_iolock_try_acquire(&file->users, TWOSTATE_SHARED))
+        return -EBADF;
+    twostate_validate_disown(
+        &file->users); /* it is the request's, which may end in another thread */
+    return 0;
 }
 
 int file_enter_(struct twostate_file *file)
