@@ -28,4 +28,7 @@ void rules_free_(const void *memory, size_t size);
 /* Nobody should hold anything. Returns how many do. */
 uint32_t rules_leaks_(void);
 
+/* Turns the validator on if the environment says so (validate.c). Without the mutex. */
+void validate_start_by_environment_(void);
+
 #endif
