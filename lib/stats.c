@@ -235,8 +235,8 @@ void twostate_stats_enable(void)
     __atomic_fetch_or(&watch_mask_, WATCH_STATS, __ATOMIC_RELEASE);
 }
 
-/* Before main, and before any lock is used. */
-__attribute__((constructor)) static void enable_by_environment(void)
+/* Before the constructors of the program, which may use locks. */
+__attribute__((constructor(101))) static void enable_by_environment(void)
 {
     const char *value = secure_getenv("TWOSTATE_STATS");
 

@@ -11,6 +11,8 @@ packages=(
     clang-format clang-tidy python3
     # libraries: the engine, its tool, the benchmarks, the tests
     liburing-dev liburcu-dev libjansson-dev libxxhash-dev libck-dev gnuplot-nox libcmocka-dev
+    # probe points, and the scripts that use them (their test runs as root)
+    systemtap-sdt-dev bpftrace binutils
     # file systems that the tests make over loop files, when they run as root
     e2fsprogs xfsprogs btrfs-progs mount
 )
