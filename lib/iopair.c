@@ -543,3 +543,19 @@ struct twostate_iopair_info twostate_iopair_query(const struct twostate_iopair *
         .remapping = sys_flag_load_(&pair->remapping_) != 0,
     };
 }
+
+unsigned watch_locks_of_(const struct twostate_hold *hold, const struct twostate_lock *locks[4])
+{
+    const uint32_t held = held_of(hold);
+    unsigned n = 0;
+
+    if (held & HELD_IOLOCK)
+        locks[n++] = &hold->pair_->iolock_.lock_;
+    if (held & HELD_IOTYPE)
+        locks[n++] = &hold->pair_->iotype_;
+    if (held & HELD_TARGET_EXCLUSIVE)
+        locks[n++] = &hold->destination_->iolock_.lock_;
+    if (held & HELD_TARGET_BUFFERED)
+        locks[n++] = &hold->destination_->iotype_;
+    return n;
+}

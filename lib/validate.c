@@ -4,6 +4,7 @@
 
 #include "class.h"
 #include "sys.h"
+#include "tsan.h"
 #include "validate_order.h"
 #include "validate_report.h"
 #include "validate_rules.h"
@@ -38,7 +39,8 @@ int twostate_validate_start(enum twostate_validate_mode mode, uint32_t rules)
 void twostate_validate_stop(void)
 {
     holds_lock_();
-    if (__atomic_and_fetch(&watch_mask_, ~(uint32_t)WATCH_VALIDATE, __ATOMIC_RELEASE) == 0) {
+    if ((__atomic_and_fetch(&watch_mask_, ~(uint32_t)WATCH_VALIDATE, __ATOMIC_RELEASE) &
+         WATCH_HOLDS) == 0) {
         holds_clear_();
         class_clear_();
     }
@@ -76,6 +78,8 @@ void twostate_validate_disown(const void *lock)
 {
     struct hold *hold = NULL;
 
+    if (tsan_sees_())
+        tsan_disown_(lock);
     if (!on())
         return;
     holds_lock_();
@@ -89,6 +93,8 @@ void twostate_validate_adopt(const void *lock)
 {
     struct hold *hold = NULL;
 
+    if (tsan_sees_())
+        tsan_adopt_(lock);
     if (!on())
         return;
     holds_lock_();
@@ -96,6 +102,24 @@ void twostate_validate_adopt(const void *lock)
     if (hold != NULL)
         holds_hand_(hold, watch_self_());
     holds_unlock_();
+}
+
+void twostate_validate_disown_hold(const struct twostate_hold *hold)
+{
+    const struct twostate_lock *locks[4];
+    const unsigned n = on() ? watch_locks_of_(hold, locks) : 0;
+
+    for (unsigned i = 0; i < n; i++)
+        twostate_validate_disown(locks[i]);
+}
+
+void twostate_validate_adopt_hold(const struct twostate_hold *hold)
+{
+    const struct twostate_lock *locks[4];
+    const unsigned n = on() ? watch_locks_of_(hold, locks) : 0;
+
+    for (unsigned i = 0; i < n; i++)
+        twostate_validate_adopt(locks[i]);
 }
 
 void twostate_validate_free(const void *memory, size_t size)

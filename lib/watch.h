@@ -11,11 +11,14 @@
 
 #include "word.h"
 
+struct twostate_hold;
 struct twostate_iopair;
 
 enum {
     WATCH_VALIDATE = 1,
     WATCH_STATS = 2,
+    WATCH_TSAN = 4, /* told beside the hooks below: tsan.h */
+    WATCH_HOLDS = WATCH_VALIDATE | WATCH_STATS,
 };
 
 /* Who watches: set before the locks are used, by the environment or a call. */
@@ -76,6 +79,9 @@ struct watch_pairs {
 };
 
 struct watch_pairs watch_pairs_(struct watch_pairs now);
+
+/* The locks that a pair's hold holds. Returns how many. */
+unsigned watch_locks_of_(const struct twostate_hold *hold, const struct twostate_lock *locks[4]);
 
 /* A wait in the slow path is over, after `ns` nanoseconds; refused: 0 or why. For the statistics. */
 struct watch_wait {

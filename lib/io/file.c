@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <twostate/validate.h>
+
 #define OPEN_FLAGS (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | O_CLOEXEC)
 
 /* Bits of statx that the libc's headers may not have yet. */
@@ -160,6 +162,7 @@ static void free_file(struct twostate_file *file)
     pthread_cond_destroy(&file->syncs.changed);
     pthread_mutex_destroy(&file->syncs.mutex);
     pthread_mutex_destroy(&file->size_lock);
+    twostate_validate_free(file, sizeof(*file));
     free(file);
 }
 
@@ -219,6 +222,7 @@ int twostate_file_close(struct twostate_file *file)
     twostate_iolock_acquire(&file->users, TWOSTATE_EXCLUSIVE);
     if (__atomic_load_n(&file->unsynced, __ATOMIC_ACQUIRE))
         result = file_sync_(file, true);
+    twostate_iolock_release(&file->users, TWOSTATE_EXCLUSIVE);
     free_file(file);
     __atomic_sub_fetch(&engine->files, 1, __ATOMIC_ACQ_REL);
     return result;
