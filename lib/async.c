@@ -13,6 +13,7 @@
 #include "async.h"
 
 #include "probe.h"
+#include "tsan.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -102,11 +103,23 @@ static void unlink_waiter(struct waiters *queue, struct twostate_waiter *waiter)
         queue->end = waiter->previous_;
 }
 
+/* The state of a waiter that another thread may have granted. */
+static uint32_t state_of(const struct twostate_waiter *waiter)
+{
+    const uint32_t state = sys_flag_load_(&waiter->state_);
+
+    if (state >= GRANTED && tsan_sees_())
+        tsan_receive_(waiter);
+    return state;
+}
+
 /* The waiter may be gone as soon as its state is final, if it has no callback. */
 static void set_state(struct twostate_waiter *waiter, enum state state)
 {
     const bool waited_for = waiter->done == NULL && state >= GRANTED;
 
+    if (waited_for && tsan_sees_())
+        tsan_pass_(waiter);
     if (sys_flag_exchange_(&waiter->state_, state) == MOVING_WATCHED || waited_for)
         sys_flag_wake_(&waiter->state_);
 }
@@ -172,6 +185,8 @@ static void tell_watch(const struct twostate_waiter *waiter)
     const struct twostate_hold *hold = waiter->go_on_ ? waiter->hold_ : NULL;
     struct watch_pairs pairs = {{NULL, NULL}};
 
+    if (tsan_sees_())
+        tsan_taken_(&call, false);
     if (want.holds == 0 || (sys_load_(&call.lock->word_) & WORD_FAST) != 0)
         return;
     if (hold)
@@ -445,7 +460,7 @@ static bool cancel_queued(struct twostate_waiter *waiter)
 bool twostate_waiter_cancel(struct twostate_waiter *waiter)
 {
     for (;;) {
-        const uint32_t state = sys_flag_load_(&waiter->state_);
+        const uint32_t state = state_of(waiter);
 
         if (state == CANCELLED || (state == QUEUED && cancel_queued(waiter)))
             return true;
@@ -462,7 +477,7 @@ int twostate_waiter_wait(struct twostate_waiter *waiter, const struct timespec *
     if (!wait_deadline_valid_(deadline))
         return -EINVAL;
     for (;;) {
-        const uint32_t state = sys_flag_load_(&waiter->state_);
+        const uint32_t state = state_of(waiter);
         struct timespec now;
 
         if (state == GRANTED)

@@ -101,7 +101,7 @@ int twostate_lock_set_class(struct twostate_lock *lock, const struct twostate_cl
 {
     int result = 0;
 
-    if (!watched_())
+    if ((__atomic_load_n(&watch_mask_, __ATOMIC_RELAXED) & WATCH_HOLDS) == 0)
         return 0;
     holds_lock_();
     class_lock_();

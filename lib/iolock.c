@@ -3,6 +3,7 @@
 #include <twostate/iolock.h>
 
 #include "async.h"
+#include "tsan.h"
 
 #include <errno.h>
 
@@ -108,6 +109,8 @@ struct twostate_iolock_info twostate_iolock_query(const struct twostate_iolock *
 {
     const uint64_t w = sys_load_(&lock->lock_.word_);
 
+    if (tsan_sees_() && word_holders(w) == 0)
+        tsan_unlocked_(&lock->lock_);
     return (struct twostate_iolock_info){
         .holders = word_holders(w),
         .mode = (w & word_held(GROUP_B)) ? TWOSTATE_EXCLUSIVE : TWOSTATE_SHARED,

@@ -3,6 +3,7 @@
 #include <twostate/lock.h>
 
 #include "async.h"
+#include "tsan.h"
 
 #include <errno.h>
 
@@ -314,6 +315,8 @@ struct twostate_lock_info twostate_lock_query(const struct twostate_lock *lock)
     const uint64_t w = sys_load_(&lock->word_);
     const bool frozen = (w & WORD_STATES) == WORD_STATES;
 
+    if (tsan_sees_() && (frozen || word_holders(w) == 0))
+        tsan_unlocked_(lock);
     return (struct twostate_lock_info){
         .holders = frozen ? 0 : word_holders(w),
         .state = (w & word_held(GROUP_B)) ? TWOSTATE_B : TWOSTATE_A,
@@ -340,4 +343,6 @@ void twostate_lock_assert_unlocked(const struct twostate_lock *lock)
 
     if ((w & WORD_STATES) != 0 && (w & WORD_STATES) != WORD_STATES)
         wait_misuse_(lock, w, false, "assert unlocked");
+    if (tsan_sees_())
+        tsan_unlocked_(lock);
 }

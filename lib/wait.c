@@ -12,6 +12,7 @@
 
 #include "async.h"
 #include "probe.h"
+#include "tsan.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -415,9 +416,19 @@ static int take_watched(struct twostate_lock *lock, const struct want *want,
 
 int wait_take_(struct twostate_lock *lock, const struct want *want, const struct limit *limit)
 {
+    struct watch_call call = watch_call_of(lock, want, limit->site);
+    const bool waits = may_wait(limit) && !limit->deadline;
+    int result = 0;
+
+    call.async = limit->waiter != NULL;
     if (!wait_deadline_valid_(limit->deadline))
         return -EINVAL;
-    return is_watched(lock) ? take_watched(lock, want, limit) : take(lock, want, limit);
+    if (tsan_sees_())
+        tsan_before_(&call, want->from, waits);
+    result = is_watched(lock) ? take_watched(lock, want, limit) : take(lock, want, limit);
+    if (result == 0 && tsan_sees_())
+        tsan_taken_(&call, waits);
+    return result;
 }
 
 int wait_join_(struct twostate_lock *lock, const struct want *want, const void *site)
@@ -430,18 +441,24 @@ int wait_join_(struct twostate_lock *lock, const struct want *want, const void *
         if (!word_has_room(w, want->holds))
             return -EOVERFLOW;
     } while (!sys_cas_(&lock->word_, &w, w + want->holds));
-    if (is_watched(lock)) {
+    if (watched_()) {
         const struct watch_call call = watch_call_of(lock, want, site);
 
-        watch_held_(&call, false);
+        if (tsan_sees_())
+            tsan_taken_(&call, false);
+        if (is_watched(lock))
+            watch_held_(&call, false);
     }
     return 0;
 }
 
 static void check_release(const struct twostate_lock *lock, uint64_t w, const struct want *want)
 {
-    if ((w & WORD_STATES) != word_held(want->group) || word_holders(w) < want->holds)
-        wait_misuse_(lock, w, want->exclusive, want->call);
+    if ((w & WORD_STATES) == word_held(want->group) && word_holders(w) >= want->holds)
+        return;
+    if (tsan_sees_())
+        tsan_misuse_(lock);
+    wait_misuse_(lock, w, want->exclusive, want->call);
 }
 
 void wait_release_(struct twostate_lock *lock, const struct want *want, const void *site)
@@ -450,11 +467,14 @@ void wait_release_(struct twostate_lock *lock, const struct want *want, const vo
     uint64_t next = 0;
     uint32_t woken = 0;
 
-    if (is_watched(lock)) {
+    if (watched_()) {
         const struct watch_call call = watch_call_of(lock, want, site);
 
         check_release(lock, w, want);
-        watch_release_(&call);
+        if (tsan_sees_())
+            tsan_release_(&call);
+        if (is_watched(lock))
+            watch_release_(&call);
     }
     do {
         check_release(lock, w, want);
@@ -491,6 +511,8 @@ void wait_destroy_(struct twostate_lock *lock, bool exclusive)
         wait_misuse_(lock, w, exclusive, "destroy");
     if (w & WORD_WAITING)
         wait_misuse_(lock, w, exclusive, "destroy of a lock that somebody waits for");
+    if (tsan_sees_())
+        tsan_unlocked_(lock);
 }
 
 /* The live waiters look again, and find themselves not counted (word_leave). */

@@ -9,6 +9,7 @@
 #include "class.h"
 #include "holds.h"
 #include "stats.h"
+#include "tsan.h"
 #include "validate_order.h"
 #include "validate_report.h"
 #include "validate_rules.h"
@@ -29,10 +30,13 @@ static bool on(uint32_t who)
     return (__atomic_load_n(&watch_mask_, __ATOMIC_RELAXED) & who) != 0;
 }
 
-/* It was used before anybody watched: its fast paths are open, and not all calls come here. */
+/*
+ * Nobody wants to know who holds it; or it was used before anybody watched: then its fast paths are
+ * open, and not all calls come here.
+ */
 static bool unseen(const struct twostate_lock *lock)
 {
-    return (__atomic_load_n(&lock->word_, __ATOMIC_RELAXED) & WORD_FAST) != 0;
+    return !on(WATCH_HOLDS) || (__atomic_load_n(&lock->word_, __ATOMIC_RELAXED) & WORD_FAST) != 0;
 }
 
 static void forget(const struct twostate_lock *lock)
@@ -222,6 +226,10 @@ void watch_disown_(const struct watch_call *call)
 {
     struct hold *hold = NULL;
 
+    if (tsan_sees_())
+        tsan_disown_(call->lock);
+    if (unseen(call->lock))
+        return;
     holds_lock_();
     hold = holds_find_(call->lock, call->group);
     if (hold != NULL && hold->holder == holds_self_())
@@ -231,6 +239,10 @@ void watch_disown_(const struct watch_call *call)
 
 void watch_init_(const struct twostate_lock *lock)
 {
+    if (tsan_sees_())
+        tsan_forget_(lock);
+    if (!on(WATCH_HOLDS))
+        return;
     holds_lock_();
     if (on(WATCH_VALIDATE))
         rules_lock_end_(lock, "init");
@@ -241,6 +253,10 @@ void watch_init_(const struct twostate_lock *lock)
 void watch_destroy_(const struct twostate_lock *lock, bool exclusive)
 {
     (void)exclusive;
+    if (tsan_sees_())
+        tsan_forget_(lock);
+    if (!on(WATCH_HOLDS))
+        return;
     holds_lock_();
     if (on(WATCH_VALIDATE))
         rules_lock_end_(lock, "destroy");
@@ -250,6 +266,8 @@ void watch_destroy_(const struct twostate_lock *lock, bool exclusive)
 
 void watch_clear_(const struct twostate_lock *lock)
 {
+    if (!on(WATCH_HOLDS))
+        return;
     holds_lock_();
     holds_forget_(lock, sizeof(*lock));
     holds_unlock_();
