@@ -3,11 +3,15 @@
  * Asynchronous requests.
  *
  * A plain direct request whose locks are free goes to the backend at once; its completion, in a
- * thread of the backend, releases IOTYPE. Everything else, what may have to wait for a lock or goes
- * through the cache, is run by a worker, which may wait: no thread that completes requests ever
- * does. So a request in flight always completes, and with it the lock that a worker waits for.
+ * thread of the backend, releases IOTYPE. If it has to wait for the mode it does so without a
+ * thread, and whoever makes room submits it: a request that holds the mode must never wait for a
+ * worker, for all of them may be waiting for the mode. Everything else, what goes through the cache
+ * or takes more than this, is run by a worker, which may wait: no thread that completes requests
+ * ever does. So a request in flight always completes, and with it the lock that a worker waits for.
  */
 #include "transfer.h"
+
+#include <twostate/async.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -16,8 +20,10 @@ struct request {
     struct job job;
     struct backend_op op;
     struct transfer transfer;
-    struct twostate_hold hold; /* IOTYPE, while op is in flight */
-    int64_t moved;             /* bytes that op has moved so far */
+    struct twostate_waiter waiter;
+    struct twostate_hold submitter; /* DIRECT, until op is submitted */
+    struct twostate_hold hold;      /* IOTYPE, while op is in flight */
+    int64_t moved;                  /* bytes that op has moved so far */
     int64_t length;
     int64_t waited;
     int64_t result;
@@ -115,8 +121,8 @@ static void direct_done(struct backend_op *op)
         finish(request, result);
 }
 
-/* DIRECT is held by *hold, the submitter's. */
-static void submit_direct(struct request *request, struct twostate_hold *hold)
+/* DIRECT is held. */
+static void submit_direct(struct request *request)
 {
     struct transfer *t = &request->transfer;
 
@@ -129,9 +135,9 @@ static void submit_direct(struct request *request, struct twostate_hold *hold)
         .done = direct_done,
     };
     request->users = 2;
-    twostate_iopair_submitting(hold, &request->hold);
+    twostate_iopair_submitting(&request->submitter, &request->hold);
     submit_rest(request);
-    twostate_iopair_submitted(hold);
+    twostate_iopair_submitted(&request->submitter);
     drop(request);
 }
 
@@ -149,24 +155,25 @@ static bool dsync_failed(const struct transfer *t)
     return (t->flags & TWOSTATE_IO_DSYNC) && file_error_(t->file);
 }
 
-/* In a worker: a request that could not be submitted at once. */
-static void run_transfer(struct job *job)
+/* DIRECT is held. True: the request is on its way. False: it takes another way. */
+static bool submit(struct request *request)
 {
-    struct request *request = caa_container_of(job, struct request, job);
-    struct transfer *t = &request->transfer;
-    struct twostate_hold hold;
-
-    if (transfer_plain_direct_(t) && !dsync_failed(t)) {
-        waited_reset_();
-        file_begin_(t->file, TWOSTATE_DIRECT, &hold, false);
-        request->waited = twostate_waited_ns();
-        if (submittable(t)) {
-            submit_direct(request, &hold);
-            return;
-        }
-        twostate_iopair_end(&hold);
+    if (submittable(&request->transfer)) {
+        submit_direct(request);
+        return true;
     }
-    run_waiting(job);
+    twostate_iopair_end(&request->submitter);
+    return false;
+}
+
+/* In the thread that made room, whose release this is part of; submitting does not wait. */
+static void direct_granted(struct twostate_waiter *waiter, int result)
+{
+    struct request *request = waiter->context;
+
+    request->waited = waited_now_() - request->waited;
+    if (result || !submit(request))
+        queue(request, run_waiting);
 }
 
 /* In a worker: a request that was carried out already. */
@@ -184,21 +191,20 @@ static void run_sync(struct job *job)
     finish(request, file_sync_(request->transfer.file, false));
 }
 
-/* True: it is on its way, in the caller's thread. */
-static bool submit_now(struct request *request)
+/* 0: DIRECT is held. -EINPROGRESS: the request waits for it. -EAGAIN: it may not wait. */
+static int begin_direct(struct request *request)
 {
     struct transfer *t = &request->transfer;
-    struct twostate_hold hold;
 
-    if (!transfer_plain_direct_(t) || dsync_failed(t) ||
-        !twostate_iopair_try_begin(&t->file->pair, TWOSTATE_DIRECT, &hold))
-        return false;
-    if (submittable(t)) {
-        submit_direct(request, &hold);
-        return true;
-    }
-    twostate_iopair_end(&hold);
-    return false;
+    if (t->flags & TWOSTATE_IO_NOWAIT)
+        return twostate_iopair_try_begin(&t->file->pair, TWOSTATE_DIRECT, &request->submitter)
+                   ? 0
+                   : -EAGAIN;
+    request->waited = waited_now_();
+    request->waiter.done = direct_granted;
+    request->waiter.context = request;
+    return twostate_iopair_begin_async(&t->file->pair, TWOSTATE_DIRECT, &request->submitter,
+                                       &request->waiter);
 }
 
 static struct request *new_request(twostate_done *done, void *arg)
@@ -218,15 +224,22 @@ static int start(struct request *request)
 {
     struct transfer *t = &request->transfer;
 
-    if (submit_now(request))
-        return 0;
+    if (transfer_plain_direct_(t) && !dsync_failed(t)) {
+        const int result = begin_direct(request);
+
+        if (result == -EINPROGRESS) /* it may be done, and gone, already */
+            return 0;
+        request->waited = 0;
+        if (result == 0 && submit(request))
+            return 0;
+    }
     if (t->flags & TWOSTATE_IO_NOWAIT) {
         request->result = transfer_run_(t, NULL);
         if (request->result == -EAGAIN)
             return -EAGAIN;
         queue(request, run_callback);
     } else {
-        queue(request, run_transfer);
+        queue(request, run_waiting);
     }
     return 0;
 }
