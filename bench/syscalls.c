@@ -20,6 +20,7 @@
 #include "peers.h"
 #include "report.h"
 
+#include <twostate/async.h>
 #include <twostate/iolock.h>
 #include <twostate/iopair.h>
 
@@ -87,6 +88,27 @@ static void alone_timed(void)
     twostate_lock_release(&lock, TWOSTATE_A);
 }
 
+static void alone_n(void)
+{
+    check(twostate_lock_acquire_n(&lock, TWOSTATE_A, 3) == 0);
+    twostate_lock_release(&lock, TWOSTATE_A);
+    twostate_lock_release_n(&lock, TWOSTATE_A, 2);
+}
+
+static void alone_freeze(void)
+{
+    twostate_lock_freeze(&lock);
+    twostate_lock_thaw(&lock);
+}
+
+static void alone_async(void)
+{
+    struct twostate_waiter waiter = {.done = NULL};
+
+    check(twostate_lock_acquire_async(&lock, TWOSTATE_A, &waiter) == 0);
+    twostate_lock_release(&lock, TWOSTATE_A);
+}
+
 static void alone_switch(void)
 {
     twostate_lock_acquire(&lock, TWOSTATE_A);
@@ -127,6 +149,9 @@ static const struct alone {
     {"timed acquire, release", alone_timed, 1},
     {"acquire, switch, release", alone_switch, 1},
     {"drain", alone_drain, 1},
+    {"three holds, released in two steps", alone_n, 1},
+    {"freeze, thaw", alone_freeze, 1},
+    {"async acquire that is granted at once", alone_async, 1},
     {"IOLOCK: exclusive, demote, release", alone_iolock, 1},
     {"pair: begin direct, submit, complete", alone_direct, 1},
     {"acquire A, release: two threads", alone_a, 2},
