@@ -1,301 +1,274 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random calls of every kind by many threads, on the real lock or on one that is broken on purpose.
- * Exits with 0 if the real lock kept its guarantees, or if a broken one was found out.
+ * Torture: random calls of every kind by 1 to 300 threads, on a real lock or on one that is broken
+ * on purpose, while the machine is disturbed. Exits with 0 if the real lock kept its guarantees, or
+ * if a broken one was found out.
  *
- * The seed decides what each thread does; the order between threads is the machine's.
+ *   stress_lock [--subject NAME] [--threads N] [--seconds N | --ops N] [--seed N] [--noise LIST]
  *
- *   stress_lock [--subject NAME] [--threads N] [--seconds N | --ops N] [--seed N]
+ * It goes in rounds, each of so many threads as the seed says (or --threads). The seed decides what
+ * each thread does; the order between threads is the machine's. LIST: none, or some of signals,
+ * stop, pin, separated by commas; by default all of them. --ops is the sum of all threads and
+ * rounds: the long form is --ops 1000000000.
+ *
+ * Checked: that states exclude each other, with plain data for ThreadSanitizer (G1, G11); that holds
+ * are conserved (G2); that every thread comes on (G3); that what one thread acquired another can
+ * release (G6); that a lock may be freed as soon as it is seen unlocked (G7); that drains wait (G8);
+ * that a lock that nobody uses is at rest (G9); that waiters are granted or cancelled, once.
  */
-#include "subjects.h"
+#include "torture.h"
 
-#include "threads.h"
+#include "noise.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define MOST_THREADS 64
-
-struct worker {
-    struct task task;
-    uint64_t random;
-    uint32_t operations;
-    uint32_t hold;       /* odd while it holds the lock; another number for every hold */
-    unsigned long place; /* plain; written while A is held, read by others while B is held */
-};
+struct torture torture;
+_Thread_local struct worker *self;
 
 static struct {
-    const struct subject *subject;
-    uint32_t threads;
+    uint32_t threads; /* 0: as the seed says */
     uint32_t seconds;
-    uint32_t operations; /* of each thread; 0: until the time is up */
+    uint64_t operations;
     uint64_t seed;
-} options = {.threads = 8, .seconds = 5};
+    const char *noise;
+} options = {.seconds = 5, .noise = "signals,stop,pin"};
 
-static struct twostate_lock lock;
-static struct worker workers[MOST_THREADS];
-static uint32_t inside[2];  /* G1 */
-static uint32_t orphans[2]; /* holds that the completion thread is to release: G6 */
-static uint32_t stop;
+static uint32_t completion_ends;
 
-/* A finding ends the program: it is what is wanted of a broken lock, and a failure of the real one.
- */
-static void found(const char *what)
+static void report_threads(void)
+{
+    for (uint32_t i = 0; i < torture.threads + SIDE_THREADS; i++) {
+        const struct worker *worker = &torture.workers[i];
+        const char *what = __atomic_load_n(&worker->doing, __ATOMIC_RELAXED);
+        const struct place *place = __atomic_load_n(&worker->at, __ATOMIC_RELAXED);
+
+        printf("thread %u, operation %u: %s", i, load(&worker->operations), what ? what : "-");
+        if (place != NULL)
+            printf(" at lock %ld", (long)(place - torture.places));
+        for (unsigned e = 0; e < ENTRIES; e++)
+            if (__atomic_load_n(&worker->entries[e].serial, __ATOMIC_RELAXED) != 0)
+                printf("; holds lock %ld (mode %d)",
+                       (long)(worker->entries[e].place - torture.places),
+                       (int)worker->entries[e].hold->mode);
+        printf("\n");
+    }
+    for (unsigned i = 0; i < PLACES; i++) {
+        const union object *object = torture.places[i].object;
+        const struct view view = torture.subject->look(object);
+
+        printf("lock %u: mode %d, %u holds, %u waiting, %u requests, words %#" PRIx64 " %#" PRIx64
+               "\n",
+               i, (int)view.mode, view.holds, view.waiting, load(&torture.places[i].queued),
+               object->pair.iolock_.lock_.word_, object->pair.iotype_.word_);
+    }
+}
+
+_Noreturn void found(const char *what)
 {
     static uint32_t already;
 
     if (add(&already, 1) != 1)
-        pause(); /* another thread's finding is on its way out */
-    printf("%s: %s (seed %" PRIu64 ")\n", options.subject->name, what, options.seed);
+        for (;;)
+            pause(); /* another thread's finding is on its way out */
+    printf("%s: %s (--threads %u --seed %" PRIu64 ")\n", torture.subject->name, what,
+           torture.threads, torture.seed);
+    if (!torture.subject->broken)
+        report_threads();
     fflush(stdout);
-    _exit(options.subject->broken ? 0 : 1);
+    _exit(torture.subject->broken ? 0 : 1);
 }
 
-static uint64_t next_random(struct worker *worker) /* splitmix64 */
+static void stopped(int number, siginfo_t *info, void *context)
 {
-    uint64_t z = worker->random += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+    (void)context;
+    if (number == SIGABRT)
+        found("the library stopped the program");
+    if (place_has(info->si_addr))
+        found("G7: a lock was touched after it was freed");
+    signal(number, SIG_DFL); /* again, and for real */
 }
 
-static uint32_t below(struct worker *worker, uint32_t limit)
+static void catch_stops(void)
 {
-    return (uint32_t)(next_random(worker) % limit);
+    struct sigaction action = {.sa_sigaction = stopped, .sa_flags = SA_SIGINFO};
+
+    CHECK(sigaction(SIGABRT, &action, NULL) == 0);
+    CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
+    CHECK(sigaction(SIGBUS, &action, NULL) == 0);
 }
 
-static struct timespec soon(struct worker *worker)
+/* Gives back, grants and cancels what the workers left. Returns whether there was something. */
+static bool complete_some(void)
 {
-    const struct timespec past = {0};
-    const uint32_t ms = below(worker, 4);
+    bool some = requests_complete();
 
-    return ms == 0 ? past : after_ms(ms);
-}
-
-static void enter(struct worker *worker, enum twostate_state state)
-{
-    add(&inside[state], 1);
-    if (load(&inside[1 - state]) != 0)
-        found("states A and B are held at the same time");
-    store(&worker->hold, worker->hold + 1);
-}
-
-static void leave(struct worker *worker, enum twostate_state state)
-{
-    store(&worker->hold, worker->hold + 1);
-    add(&inside[state], UINT32_MAX);
-}
-
-/* Plain memory, so that ThreadSanitizer checks G11; a broken lock would only make it complain. */
-static void use_places(struct worker *worker, enum twostate_state state)
-{
-    unsigned long sum = 0;
-
-    if (options.subject->broken)
-        return;
-    if (state == TWOSTATE_A) {
-        worker->place++;
-        return;
+    for (uint32_t i = 0; i < torture.threads; i++) {
+        some = entries_adopt(&torture.workers[i]) || some;
+        some = request_cancel_of(&torture.workers[i]) || some;
     }
-    for (uint32_t n = 0; n < options.threads; n++)
-        sum += workers[n].place;
-    for (uint32_t n = 0; n < options.threads; n++)
-        sum -= workers[n].place;
-    if (sum != 0)
-        found("data changed while the other state was held");
+    return some;
 }
 
-static void stay(struct worker *worker, enum twostate_state state)
+static bool requests_left(void)
 {
-    const uint32_t how = below(worker, 64);
-
-    use_places(worker, state);
-    if (how < 2)
-        usleep(how * 100);
-    else if (how < 20)
-        sched_yield();
-    if (load(&inside[1 - state]) != 0)
-        found("states A and B are held at the same time");
+    for (unsigned i = 0; i < PLACES; i++)
+        if (load(&torture.places[i].queued) != 0)
+            return true;
+    return false;
 }
 
-static void release(struct worker *worker, enum twostate_state state)
+static void run_completion(void *worker)
 {
-    if (below(worker, 16) == 0) {
-        store(&worker->hold, worker->hold + 1);
-        add(&orphans[state], 1);
-        return;
+    self = worker;
+    self->for_others = true;
+    self->others = torture.seed;
+    while (!load(&completion_ends) || requests_left()) {
+        doing("completes for others", NULL);
+        if (!complete_some())
+            usleep(50);
+        add(&self->operations, 1);
     }
-    leave(worker, state);
-    options.subject->release(&lock, state);
+    complete_some();
+    doing("is done", NULL);
 }
 
-static bool acquire(struct worker *worker, enum twostate_state state)
+/* A thread that does not come on for this long is parked behind nobody: G3, G9. */
+static void check_progress(bool start)
 {
-    const struct timespec deadline = soon(worker);
-    bool entered = true;
-    int result = 0;
+    static uint32_t seen[MOST_THREADS + SIDE_THREADS];
+    static struct timespec limits[MOST_THREADS + SIDE_THREADS];
 
-    switch (below(worker, 3)) {
-    case 0:
-        options.subject->acquire(&lock, state);
-        break;
-    case 1:
-        entered = options.subject->try_acquire(&lock, state);
-        break;
-    default:
-        result = options.subject->acquire_timed(&lock, state, &deadline);
-        entered = result == 0;
-        if (result != 0 && result != -ETIMEDOUT)
-            found("a timed acquire failed for no reason");
-    }
-    if (entered)
-        enter(worker, state);
-    return entered;
-}
+    for (uint32_t i = 0; i < torture.threads + SIDE_THREADS; i++) {
+        const struct worker *worker = &torture.workers[i];
+        const uint32_t operations = load(&worker->operations);
 
-static bool try_or_wait_to_switch(struct worker *worker, enum twostate_state to)
-{
-    const struct timespec deadline = soon(worker);
-
-    switch (below(worker, 3)) {
-    case 0:
-        return options.subject->try_switch(&lock, to);
-    case 1:
-        return options.subject->switch_to(&lock, to, &deadline) == 0;
-    default:
-        return options.subject->switch_to(&lock, to, NULL) == 0;
-    }
-}
-
-/* Returns the state in which the lock is held now. */
-static enum twostate_state switch_hold(struct worker *worker, enum twostate_state from)
-{
-    const enum twostate_state to = from == TWOSTATE_A ? TWOSTATE_B : TWOSTATE_A;
-    enum twostate_state held = from;
-
-    /* Others may come in with the switch, so this hold is out of the count before, not after. */
-    leave(worker, from);
-    if (try_or_wait_to_switch(worker, to))
-        held = to;
-    enter(worker, held);
-    return held;
-}
-
-/* Every hold that there was at its start must have ended by its end: G8. */
-static void drain(struct worker *worker)
-{
-    const struct timespec deadline = soon(worker);
-    uint32_t before[MOST_THREADS];
-
-    for (uint32_t n = 0; n < options.threads; n++)
-        before[n] = load(&workers[n].hold);
-    if (below(worker, 2) == 0)
-        options.subject->drain(&lock);
-    else if (options.subject->drain_timed(&lock, &deadline) != 0)
-        return;
-    for (uint32_t n = 0; n < options.threads; n++)
-        if (before[n] % 2 == 1 && load(&workers[n].hold) == before[n])
-            found("a drain returned before a hold had ended");
-}
-
-static void operate(struct worker *worker)
-{
-    const uint32_t kind = below(worker, 32);
-    enum twostate_state state = kind % 2 ? TWOSTATE_B : TWOSTATE_A;
-
-    if (kind < 2) {
-        drain(worker);
-    } else if (acquire(worker, state)) {
-        stay(worker, state);
-        if (kind < 5) {
-            state = switch_hold(worker, state);
-            stay(worker, state);
-        }
-        release(worker, state);
-    }
-}
-
-static void work(void *argument)
-{
-    struct worker *worker = argument;
-
-    while (!load(&stop) && (options.operations == 0 || worker->operations < options.operations)) {
-        operate(worker);
-        add(&worker->operations, 1);
-    }
-}
-
-/* The completion side: releases what others acquired. */
-static void release_orphans(void)
-{
-    for (unsigned state = 0; state < 2; state++) {
-        while (load(&orphans[state]) != 0) {
-            add(&orphans[state], UINT32_MAX);
-            add(&inside[state], UINT32_MAX);
-            options.subject->release(&lock, (enum twostate_state)state);
+        if (start || operations != seen[i] || task_done(&worker->task)) {
+            seen[i] = operations;
+            limits[i] = after_ms(torture.subject->broken ? 3000 : 30000);
+        } else if (is_past(&limits[i])) {
+            found("G3: a thread waits for ever");
         }
     }
 }
 
 static bool all_done(void)
 {
-    bool done = true;
+    for (uint32_t i = 0; i < torture.threads; i++)
+        if (!task_done(&torture.workers[i].task))
+            return false;
+    return true;
+}
 
-    for (uint32_t n = 0; n < options.threads; n++)
-        done = done && task_done(&workers[n].task);
+static void start_round(uint64_t seed, uint32_t threads, uint64_t operations)
+{
+    static const uint32_t paces[] = {32, 1024, 16384};
+
+    memset(torture.places, 0, sizeof(torture.places));
+    torture.seed = seed;
+    torture.threads = threads;
+    torture.stop = 0;
+    torture.pace = paces[seed / 4 % 3];
+    for (uint32_t i = 0; i < threads + SIDE_THREADS; i++) {
+        memset(&torture.workers[i], 0, sizeof(torture.workers[i]));
+        torture.workers[i].number = i;
+        torture.workers[i].limit = (uint32_t)(operations / threads) + 1;
+    }
+    self = &torture.workers[threads]; /* this thread makes the locks before the others are there */
+    self->random = seed;
+    places_start();
+    CHECK(twostate_grants_init(&torture.grants) == 0);
+    completion_ends = 0;
+    task_start(&torture.workers[threads].task, run_completion, &torture.workers[threads]);
+    for (uint32_t i = 0; i < threads; i++)
+        task_start(&torture.workers[i].task, worker_run, &torture.workers[i]);
+}
+
+static pthread_t thread_of(uint32_t i)
+{
+    return torture.workers[i].task.thread;
+}
+
+/* Returns how many operations were done. */
+static uint64_t run_round(uint64_t seed, uint32_t threads, uint64_t operations, long ms)
+{
+    const struct timespec end = after_ms(ms);
+    const bool signals = strstr(options.noise, "signals") != NULL && seed % 2 == 0;
+    struct worker *side = &torture.workers[threads];
+    uint64_t done = 0;
+
+    start_round(seed, threads, operations);
+    if (signals)
+        noise_start(seed, threads, thread_of);
+    check_progress(true);
+    while (!all_done()) {
+        check_progress(false);
+        if (is_past(&end))
+            store(&torture.stop, 1);
+        usleep(500);
+    }
+    store(&completion_ends, 1);
+    while (!task_done(&side->task)) {
+        check_progress(false);
+        usleep(500);
+    }
+    if (signals)
+        noise_stop();
+    for (uint32_t i = 0; i < threads; i++) {
+        task_join(&torture.workers[i].task);
+        done += torture.workers[i].operations;
+    }
+    task_join(&side->task);
+    self = side;
+    places_stop();
+    twostate_grants_destroy(&torture.grants);
     return done;
 }
 
-/* A worker that does not come on for this long is parked behind nobody: G3, G9. */
-static void check_progress(void)
+static uint32_t any_threads(uint64_t seed)
 {
-    static uint32_t seen[MOST_THREADS];
-    static struct timespec limits[MOST_THREADS];
+    static const uint32_t counts[] = {2, 3, 4, 4, 6, 8, 8, 16, 24, 64, 1, 300};
 
-    for (uint32_t n = 0; n < options.threads; n++) {
-        const uint32_t operations = load(&workers[n].operations);
-
-        if (operations != seen[n] || limits[n].tv_sec == 0) {
-            seen[n] = operations;
-            limits[n] = after_ms(options.subject->broken ? 3000 : 20000);
-        } else if (is_past(&limits[n]) && !task_done(&workers[n].task)) {
-            found("a thread waits for ever");
-        }
-    }
+    return counts[seed / 16 % (sizeof(counts) / sizeof(counts[0]))];
 }
 
+static void progress(uint64_t rounds, uint64_t operations, bool end)
+{
+    if (isatty(STDOUT_FILENO) || end)
+        printf("%s%s: %" PRIu64 " operations in %" PRIu64 " rounds%s",
+               isatty(STDOUT_FILENO) ? "\r" : "", torture.subject->name, operations, rounds,
+               end ? "\n" : "");
+    fflush(stdout);
+}
+
+/* A round of one seed only, when --threads says how many: that is how a finding is repeated. */
 static void run(void)
 {
-    const struct timespec end = after_ms(options.seconds * 1000L);
-    uint64_t operations = 0;
+    const struct timespec end =
+        after_ms(options.operations > 0 ? INT32_MAX : options.seconds * 1000L);
+    const bool one = options.threads > 0;
+    uint64_t seeds = options.seed;
+    uint64_t rounds = 0;
+    uint64_t done = 0;
 
-    for (uint32_t n = 0; n < options.threads; n++)
-        workers[n].random = options.seed * 1000 + n;
-    for (uint32_t n = 0; n < options.threads; n++)
-        task_start(&workers[n].task, work, &workers[n]);
-    while (!all_done()) {
-        release_orphans();
-        check_progress();
-        if (options.operations == 0 && is_past(&end))
-            store(&stop, 1);
-        usleep(200);
-    }
-    for (uint32_t n = 0; n < options.threads; n++) {
-        task_join(&workers[n].task);
-        operations += workers[n].operations;
-    }
-    release_orphans();
-    if (lock.word_ != 0)
-        found("the lock is not as it was at the start");
-    printf("%s: %" PRIu64 " operations by %u threads\n", options.subject->name, operations,
-           options.threads);
+    do {
+        const uint64_t seed = one && rounds == 0 ? options.seed : random_next(&seeds);
+        const uint64_t left = options.operations - done;
+        const uint64_t most = options.operations > 0 && left < 200000 ? left : 200000;
+
+        if (strstr(options.noise, "pin") != NULL)
+            noise_pin(seed / 2 % 4 == 0);
+        done += run_round(seed, one ? options.threads : any_threads(seed), most,
+                          options.operations > 0 ? INT32_MAX : 1000);
+        rounds++;
+        progress(rounds, done, false);
+    } while (options.operations > 0 ? done < options.operations : !is_past(&end));
+    progress(rounds, done, true);
 }
 
 static uint32_t number(const char *text, uint32_t most)
@@ -308,30 +281,36 @@ static uint32_t number(const char *text, uint32_t most)
 static void read_options(int argc, char **argv)
 {
     static const struct option known[] = {
-        {"subject", required_argument, NULL, 's'}, {"threads", required_argument, NULL, 't'},
-        {"seconds", required_argument, NULL, 'd'}, {"ops", required_argument, NULL, 'o'},
-        {"seed", required_argument, NULL, 'r'},    {NULL, 0, NULL, 0},
+        {"subject", required_argument, NULL, 's'},
+        {"threads", required_argument, NULL, 't'},
+        {"seconds", required_argument, NULL, 'd'},
+        {"ops", required_argument, NULL, 'o'},
+        {"seed", required_argument, NULL, 'r'},
+        {"noise", required_argument, NULL, 'n'},
+        {NULL, 0, NULL, 0},
     };
     int option = 0;
 
-    options.subject = subject_find("twostate");
+    torture.subject = subject_find("twostate");
     options.seed = (uint64_t)time(NULL) ^ (uint64_t)getpid() << 32;
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         if (option == 's')
-            options.subject = subject_find(optarg);
+            torture.subject = subject_find(optarg);
         else if (option == 't')
             options.threads = number(optarg, MOST_THREADS);
         else if (option == 'd')
-            options.seconds = number(optarg, 100000);
+            options.seconds = number(optarg, 1000000);
         else if (option == 'o')
-            options.operations = number(optarg, UINT32_MAX);
+            options.operations = strtoull(optarg, NULL, 10);
         else if (option == 'r')
             options.seed = strtoull(optarg, NULL, 10);
+        else if (option == 'n')
+            options.noise = optarg;
         else
             exit(2);
     }
-    if (options.subject == NULL || options.threads == 0) {
-        fprintf(stderr, "stress_lock: no such subject, or no threads\n");
+    if (torture.subject == NULL) {
+        fprintf(stderr, "stress_lock: no such subject\n");
         exit(2);
     }
 }
@@ -339,9 +318,11 @@ static void read_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
     read_options(argc, argv);
-    printf("%s: %u threads, seed %" PRIu64 "\n", options.subject->name, options.threads,
-           options.seed);
+    printf("%s: seed %" PRIu64 "\n", torture.subject->name, options.seed);
     fflush(stdout);
+    if (strstr(options.noise, "stop") != NULL)
+        noise_fork(options.seed);
+    catch_stops();
     run();
-    return options.subject->broken ? 1 : 0;
+    return torture.subject->broken ? 1 : 0;
 }
