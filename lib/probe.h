@@ -22,6 +22,8 @@
 #ifndef TS_PROBE_H
 #define TS_PROBE_H
 
+#include "word.h"
+
 #ifdef TWOSTATE_HAVE_SDT
 #include <sys/sdt.h>
 #else
@@ -29,17 +31,48 @@
 #define DTRACE_PROBE4(provider, name, a, b, c, d) ((void)(a), (void)(b), (void)(c), (void)(d))
 #endif
 
-#define probe_contention_begin_(lock, group, exclusive)                                            \
-    DTRACE_PROBE3(twostate, contention_begin, lock, (int)(group), (int)(exclusive))
-#define probe_contention_end_(lock, group, exclusive, result)                                      \
-    DTRACE_PROBE4(twostate, contention_end, lock, (int)(group), (int)(exclusive), (int)(result))
-#define probe_mode_switch_(lock, from, exclusive)                                                  \
-    DTRACE_PROBE3(twostate, mode_switch, lock, (int)(from), (int)(exclusive))
-#define probe_drain_(lock, exclusive, result)                                                      \
-    DTRACE_PROBE4(twostate, drain, lock, 2, (int)(exclusive), (int)(result))
-#define probe_grant_(lock, group, exclusive, waiter)                                               \
-    DTRACE_PROBE4(twostate, grant, lock, (int)(group), (int)(exclusive), waiter)
-#define probe_patience_(lock, group, exclusive)                                                    \
-    DTRACE_PROBE3(twostate, patience, lock, (int)(group), (int)(exclusive))
+#ifdef __clang__
+#pragma clang diagnostic push /* the macros of sys/sdt.h */
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
+
+static inline void probe_contention_begin_(const struct twostate_lock *lock, enum group group,
+                                           bool exclusive)
+{
+    DTRACE_PROBE3(twostate, contention_begin, lock, (int)group, (int)exclusive);
+}
+
+static inline void probe_contention_end_(const struct twostate_lock *lock, enum group group,
+                                         bool exclusive, int result)
+{
+    DTRACE_PROBE4(twostate, contention_end, lock, (int)group, (int)exclusive, result);
+}
+
+static inline void probe_mode_switch_(const struct twostate_lock *lock, enum group from,
+                                      bool exclusive)
+{
+    DTRACE_PROBE3(twostate, mode_switch, lock, (int)from, (int)exclusive);
+}
+
+static inline void probe_drain_(const struct twostate_lock *lock, bool exclusive, int result)
+{
+    DTRACE_PROBE4(twostate, drain, lock, GROUP_DRAIN, (int)exclusive, result);
+}
+
+static inline void probe_grant_(const struct twostate_lock *lock, enum group group, bool exclusive,
+                                const void *waiter)
+{
+    DTRACE_PROBE4(twostate, grant, lock, (int)group, (int)exclusive, waiter);
+}
+
+static inline void probe_patience_(const struct twostate_lock *lock, enum group group,
+                                   bool exclusive)
+{
+    DTRACE_PROBE3(twostate, patience, lock, (int)group, (int)exclusive);
+}
+
+#ifdef __clang__
+#pragma clang diagnostic pop
+#endif
 
 #endif

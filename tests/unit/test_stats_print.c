@@ -26,8 +26,8 @@ static struct twostate_lock odd_lock;
 
 static char *printed(enum twostate_stats_format format)
 {
-    char *text = NULL;
-    size_t size = 0;
+    static char *text;
+    static size_t size;
     FILE *file = open_memstream(&text, &size);
 
     assert_non_null(file);
