@@ -160,14 +160,14 @@ static void set_progress(struct twostate_waiter *waiter, const struct waiter *pr
                      (progress->impatient ? BITS_IMPATIENT : 0);
 }
 
-/* How many waiters for the lock are queued; there is one at least, the caller's. */
-static unsigned queued_for(const struct bucket *bucket, const void *lock)
+/* Whether a queued waiter is the only one for its lock. */
+static bool is_last(const struct bucket *bucket, const struct twostate_waiter *waiter)
 {
-    unsigned queued = 0;
+    const struct twostate_waiter *other = bucket->queue.first;
 
-    for (const struct twostate_waiter *waiter = bucket->queue.first; waiter; waiter = waiter->next_)
-        queued += waiter->lock_ == lock;
-    return queued;
+    while (other && (other == waiter || other->lock_ != waiter->lock_))
+        other = other->next_;
+    return other == NULL;
 }
 
 /* A drain's lock may be gone, but there is nothing to tell of a drain. */
@@ -221,7 +221,7 @@ static void tell_waited(const struct twostate_waiter *waiter, uint64_t w, int re
 }
 
 /* One look for a queued waiter. If it is the last, it takes the async bit with it. */
-static int look(struct bucket *bucket, struct twostate_waiter *waiter, bool last, uint32_t *woken)
+static int look(struct bucket *bucket, struct twostate_waiter *waiter, uint32_t *woken)
 {
     struct twostate_lock *lock = waiter->lock_;
     const struct want want = want_of(waiter);
@@ -229,7 +229,7 @@ static int look(struct bucket *bucket, struct twostate_waiter *waiter, bool last
     uint64_t w = sys_load_(&lock->word_);
     int result = 0;
 
-    progress.last = last;
+    progress.last = is_last(bucket, waiter);
     result = wait_look_(lock, &w, &progress);
     *woken |= progress.woken;
     if (result <= 0) {
@@ -253,6 +253,7 @@ static bool patience_over(struct twostate_waiter *waiter, int64_t now)
     return true;
 }
 
+/* Too early is never wrong: whoever finds it past looks for when it really is. */
 static void set_due(struct bucket *bucket)
 {
     int64_t due = 0;
@@ -263,41 +264,68 @@ static void set_due(struct bucket *bucket)
     sys_store_(&bucket->due, (uint64_t)due);
 }
 
+static void add(struct bucket *bucket, struct twostate_waiter *waiter)
+{
+    const int64_t due = (int64_t)sys_load_(&bucket->due);
+
+    push(&bucket->queue.first, &bucket->queue.end, waiter);
+    if (due == 0 || waiter->patience_end_ < due)
+        sys_store_(&bucket->due, (uint64_t)waiter->patience_end_);
+}
+
+static bool is_due(const struct bucket *bucket, int64_t now)
+{
+    const int64_t due = (int64_t)sys_load_(&bucket->due);
+
+    return due != 0 && now >= due;
+}
+
 /*
- * Looks for the lock's waiters of these groups, and for those whose patience is over now, as long
- * as that lets others in. Those that are through move to `through`.
+ * One round for the lock's waiters of `groups`, and for those whose patience is over now. One of A
+ * or B that must sleep on speaks for those of its group behind it: its sleep bit and its claim are
+ * theirs. Returns the groups that this let in; those that are through move to `through`.
  */
+static uint32_t look_once(struct bucket *bucket, const struct twostate_lock *lock, uint32_t groups,
+                          int64_t now, struct waiters *through)
+{
+    const bool due = is_due(bucket, now);
+    struct twostate_waiter *next = NULL;
+    uint32_t woken = 0, asleep = 0;
+
+    for (struct twostate_waiter *waiter = bucket->queue.first;
+         waiter && (due || (groups & ~asleep)); waiter = next) {
+        bool over = false;
+
+        next = waiter->next_;
+        if (waiter->lock_ != lock)
+            continue;
+        over = due && patience_over(waiter, now);
+        if ((asleep & group_bit(waiter)) || !(over || (groups & group_bit(waiter))))
+            continue;
+        waiter->result_ = look(bucket, waiter, &woken);
+        if (waiter->result_ > 0) {
+            asleep |= group_bit(waiter) & ~(1U << GROUP_DRAIN);
+            continue;
+        }
+        if (waiter->result_ == 0 && watched_())
+            tell_watch(waiter); /* before anybody else can know */
+        sys_flag_store_(&waiter->state_, MOVING);
+        push(&through->first, &through->end, waiter);
+    }
+    if (due)
+        set_due(bucket);
+    return woken;
+}
+
+/* Looks as long as that lets others in. */
 static void look_for(struct bucket *bucket, const struct twostate_lock *lock, uint32_t groups,
                      struct waiters *through)
 {
     const int64_t now = wait_now_ns_();
-    unsigned queued = queued_for(bucket, lock);
 
-    do {
-        struct twostate_waiter *next = NULL;
-        uint32_t woken = 0;
-        uint64_t w = 0;
-
-        for (struct twostate_waiter *waiter = bucket->queue.first; waiter; waiter = next) {
-            next = waiter->next_;
-            if (waiter->lock_ != lock)
-                continue;
-            if (!patience_over(waiter, now) && (groups & group_bit(waiter)) == 0)
-                continue;
-            w = watched_() ? sys_load_(&lock->word_) : 0;
-            waiter->result_ = look(bucket, waiter, queued == 1, &woken);
-            if (waiter->result_ > 0)
-                continue;
-            queued--;
-            if (waiter->result_ == 0 && watched_())
-                tell_watch(waiter); /* before anybody else can know */
-            tell_waited(waiter, w, waiter->result_);
-            sys_flag_store_(&waiter->state_, MOVING);
-            push(&through->first, &through->end, waiter);
-        }
-        groups = woken;
-    } while (groups);
-    set_due(bucket);
+    do
+        groups = look_once(bucket, lock, groups, now, through);
+    while (groups);
 }
 
 /* A waiter has all that it wanted, or was refused. Without a callback, it may be gone after this. */
@@ -376,14 +404,12 @@ int async_take_(struct twostate_lock *lock, const struct want *want, struct twos
         waiter->want_ |= BITS_IMPATIENT;
     sys_mutex_lock_(&bucket->mutex);
     sys_pointer_store_(&waiter->lock_, lock);
-    push(&bucket->queue.first, &bucket->queue.end, waiter);
-    result = look(bucket, waiter, queued_for(bucket, lock) == 1, &woken);
+    add(bucket, waiter);
+    result = look(bucket, waiter, &woken);
     if (result > 0)
         set_state(waiter, QUEUED);
     if (woken)
         look_for(bucket, lock, woken, &through);
-    else
-        set_due(bucket);
     sys_mutex_unlock_(&bucket->mutex);
     deliver(sys_thread_(), &through);
     return result > 0 ? -EINPROGRESS : result;
@@ -402,9 +428,7 @@ void async_woken_(struct twostate_lock *lock, uint32_t groups)
 
 void async_passed_by_(struct twostate_lock *lock)
 {
-    const int64_t due = (int64_t)sys_load_(&bucket_of(lock)->due);
-
-    if (due != 0 && wait_now_ns_() >= due)
+    if (is_due(bucket_of(lock), wait_now_ns_()))
         async_woken_(lock, 0);
 }
 
@@ -416,14 +440,12 @@ static void give_up(struct bucket *bucket, struct twostate_waiter *waiter, struc
     struct waiter progress = progress_of(waiter, &want);
 
     tell_waited(waiter, watched_() ? sys_load_(&lock->word_) : 0, -ECANCELED);
-    progress.last = queued_for(bucket, lock) == 1;
+    progress.last = is_last(bucket, waiter);
     unlink_waiter(&bucket->queue, waiter);
     wait_give_up_(lock, &progress);
     sys_flag_store_(&waiter->state_, MOVING);
     if (progress.woken)
         look_for(bucket, lock, progress.woken, through);
-    else
-        set_due(bucket);
 }
 
 /* What it holds of several locks is given back before anybody is told anything (see deliver). */
