@@ -168,6 +168,35 @@ static void retry_of_ended(void)
     twostate_iopair_try_retry_unaligned(&hold);
 }
 
+/* A hold must not be copied: the lock sees the second end, if the hold can't. */
+static void end_of_a_copy(void)
+{
+    twostate_iopair_begin(&pair, TWOSTATE_DIRECT, &hold);
+    completion = hold;
+    twostate_iopair_end(&hold);
+    twostate_iopair_end(&completion);
+}
+
+static void end_on_another_pair(void)
+{
+    twostate_iopair_begin(&pair, TWOSTATE_EXCLUSIVE_IO, &hold);
+    hold.pair_ = &other;
+    twostate_iopair_end(&hold);
+}
+
+static void complete_on_another_pair(void)
+{
+    begin_and_submit(TWOSTATE_DIRECT);
+    completion.pair_ = &other;
+    twostate_iopair_complete(&completion);
+}
+
+static void begin_past_the_limit(void)
+{
+    pair.iotype_.word_ = TWOSTATE_HELD_A_ | TWOSTATE_LOCK_MAX_HOLDERS;
+    twostate_iopair_begin(&pair, TWOSTATE_BUFFERED_READ, &hold);
+}
+
 static void begin_no_path(void)
 {
     twostate_iopair_begin(&pair, (enum twostate_iopath)77, &hold);
@@ -211,6 +240,10 @@ static const struct death deaths[] = {
     DEATH(extend_twice, &hold, "extend_to_direct", "IOTYPE-direct"),
     DEATH(retry_of_buffered, &hold, "retry_unaligned", "IOTYPE-buffered"),
     DEATH(retry_of_ended, &hold, "retry_unaligned", "nothing"),
+    DEATH(end_of_a_copy, &pair.iotype_, "release B", "unlocked"),
+    DEATH(end_on_another_pair, &other.iotype_, "release A", "unlocked"),
+    DEATH(complete_on_another_pair, &other.iotype_, "release B", "unlocked"),
+    DEATH(begin_past_the_limit, &pair, "begin", "limit"), /* L21 */
     DEATH(begin_no_path, &pair, "begin", "path 77"),
     DEATH(try_begin_no_path, &pair, "begin", "path 77"),
 };

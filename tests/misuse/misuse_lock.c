@@ -110,6 +110,155 @@ static void switch_no_state(void)
     twostate_lock_switch(&lock, (enum twostate_state)7);
 }
 
+static void release_more_than_held(void)
+{
+    twostate_lock_acquire_n(&lock, A, 3);
+    twostate_lock_release_n(&lock, A, 4);
+}
+
+static void release_n_in_pieces_too_many(void)
+{
+    twostate_lock_acquire_n(&lock, B, 3);
+    twostate_lock_release_n(&lock, B, 2);
+    twostate_lock_release_n(&lock, B, 2);
+}
+
+static void release_n_huge(void)
+{
+    twostate_lock_acquire_n(&lock, B, 3);
+    twostate_lock_release_n(&lock, B, (1U << 23) + 3); /* the count has 23 bits */
+}
+
+static void release_n_of_other(void)
+{
+    twostate_lock_acquire_n(&lock, B, 3);
+    twostate_lock_release_n(&lock, A, 3);
+}
+
+static void release_n_of_unlocked(void)
+{
+    twostate_lock_release_n(&lock, A, 1);
+}
+
+static void release_of_none(void)
+{
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_release_n(&lock, A, 0);
+}
+
+static void release_n_no_state(void)
+{
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_release_n(&lock, (enum twostate_state)7, 1);
+}
+
+static void acquire_n_no_state(void)
+{
+    twostate_lock_acquire_n(&lock, (enum twostate_state)7, 1);
+}
+
+static void join_unlocked(void)
+{
+    twostate_lock_join(&lock, A);
+}
+
+static void join_other(void)
+{
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_join(&lock, B);
+}
+
+static void join_released(void)
+{
+    twostate_lock_acquire(&lock, B);
+    twostate_lock_release(&lock, B);
+    twostate_lock_join(&lock, B);
+}
+
+static void join_frozen(void)
+{
+    twostate_lock_freeze(&lock);
+    twostate_lock_join(&lock, A);
+}
+
+static void join_no_state(void)
+{
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_join(&lock, (enum twostate_state)7);
+}
+
+static void thaw_unlocked(void)
+{
+    twostate_lock_thaw(&lock);
+}
+
+static void thaw_twice(void)
+{
+    twostate_lock_freeze(&lock);
+    twostate_lock_thaw(&lock);
+    twostate_lock_thaw(&lock);
+}
+
+static void thaw_held(void)
+{
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_thaw(&lock);
+}
+
+static void thaw_after_thaw_to(void)
+{
+    twostate_lock_freeze(&lock);
+    twostate_lock_thaw_to(&lock, B);
+    twostate_lock_thaw(&lock);
+}
+
+static void thaw_to_unlocked(void)
+{
+    twostate_lock_thaw_to(&lock, A);
+}
+
+static void thaw_to_held(void)
+{
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_try_thaw_to(&lock, B);
+}
+
+static void thaw_to_no_state(void)
+{
+    twostate_lock_freeze(&lock);
+    twostate_lock_thaw_to_timed(&lock, (enum twostate_state)7, NULL);
+}
+
+static void release_frozen(void)
+{
+    twostate_lock_freeze(&lock);
+    twostate_lock_release(&lock, A);
+}
+
+static void release_b_frozen(void)
+{
+    twostate_lock_freeze(&lock);
+    twostate_lock_release_n(&lock, B, 1);
+}
+
+static void switch_frozen(void)
+{
+    twostate_lock_freeze(&lock);
+    twostate_lock_switch(&lock, A);
+}
+
+static void assert_held_frozen(void)
+{
+    twostate_lock_freeze(&lock);
+    twostate_lock_assert_held(&lock, B);
+}
+
+static void freeze_past_the_limit(void)
+{
+    lock.word_ = TWOSTATE_HELD_A_ | TWOSTATE_HELD_B_ | TWOSTATE_LOCK_MAX_HOLDERS;
+    twostate_lock_freeze(&lock);
+}
+
 static void iolock_release_unlocked(void)
 {
     twostate_iolock_release(&iolock, TWOSTATE_EXCLUSIVE);
@@ -187,6 +336,31 @@ static const struct death deaths[] = {
     DEATH(acquire_timed_no_state, &lock, "acquire", "state 7"),
     DEATH(release_no_state, &lock, "release", "state 7"),
     DEATH(switch_no_state, &lock, "switch", "state 7"),
+    DEATH(release_more_than_held, &lock, "release A", "held in state A", "holders: 3"),
+    DEATH(release_n_in_pieces_too_many, &lock, "release B", "held in state B", "holders: 1"),
+    DEATH(release_n_huge, &lock, "release B", "held in state B", "holders: 3"),
+    DEATH(release_n_of_other, &lock, "release A", "held in state B", "holders: 3"),
+    DEATH(release_n_of_unlocked, &lock, "release A", "unlocked"),
+    DEATH(release_of_none, &lock, "release of no holds", "held in state A"),
+    DEATH(release_n_no_state, &lock, "release", "state 7"),
+    DEATH(acquire_n_no_state, &lock, "acquire", "state 7"),
+    DEATH(join_unlocked, &lock, "join A", "unlocked"),
+    DEATH(join_other, &lock, "join B", "held in state A"),
+    DEATH(join_released, &lock, "join B", "unlocked"),
+    DEATH(join_frozen, &lock, "join A", "frozen"),
+    DEATH(join_no_state, &lock, "join", "state 7"),
+    DEATH(thaw_unlocked, &lock, "thaw", "unlocked"),
+    DEATH(thaw_twice, &lock, "thaw", "unlocked"),
+    DEATH(thaw_held, &lock, "thaw", "held in state A"),
+    DEATH(thaw_after_thaw_to, &lock, "thaw", "held in state B"),
+    DEATH(thaw_to_unlocked, &lock, "thaw to A", "unlocked"),
+    DEATH(thaw_to_held, &lock, "thaw to B", "held in state A"),
+    DEATH(thaw_to_no_state, &lock, "thaw", "state 7"),
+    DEATH(release_frozen, &lock, "release A", "frozen"),
+    DEATH(release_b_frozen, &lock, "release B", "frozen"),
+    DEATH(switch_frozen, &lock, "switch to A", "frozen"),
+    DEATH(assert_held_frozen, &lock, "assert held in state B", "frozen"),
+    DEATH(freeze_past_the_limit, &lock, "freeze", "limit", "4194304"), /* L21 */
     DEATH(iolock_release_unlocked, &iolock, "release exclusive", "unlocked"),
     DEATH(iolock_release_shared_while_exclusive, &iolock, "release shared", "held exclusive"),
     DEATH(iolock_release_exclusive_while_shared, &iolock, "release exclusive", "held shared"),
