@@ -7,6 +7,8 @@ set -euo pipefail
 packages=(
     # compilers and build tools; libclang-rt-14-dev is the sanitizers of clang
     gcc g++ libc6-dev clang libclang-rt-14-dev cmake ninja-build pkg-config
+    # the newest clang here, for its thread-safety analysis and its sanitizer
+    clang-19 libclang-rt-19-dev
     # checks
     clang-format clang-tidy python3
     # libraries: the engine, its tool, the benchmarks, the tests
