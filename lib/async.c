@@ -170,6 +170,16 @@ static bool is_last(const struct bucket *bucket, const struct twostate_waiter *w
     return other == NULL;
 }
 
+/* Those of the hold that the waiter is to complete, if it waits for one. */
+static struct watch_pairs pairs_of(const struct twostate_waiter *waiter)
+{
+    const struct twostate_hold *hold = waiter->go_on_ ? waiter->hold_ : NULL;
+
+    if (hold == NULL)
+        return (struct watch_pairs){{NULL, NULL}};
+    return (struct watch_pairs){{hold->pair_, hold->destination_}};
+}
+
 /* A drain's lock may be gone, but there is nothing to tell of a drain. */
 static void tell_watch(const struct twostate_waiter *waiter)
 {
@@ -182,16 +192,13 @@ static void tell_watch(const struct twostate_waiter *waiter)
                                     .switching = want.switching,
                                     .async = true,
                                     .holds = want.holds};
-    const struct twostate_hold *hold = waiter->go_on_ ? waiter->hold_ : NULL;
-    struct watch_pairs pairs = {{NULL, NULL}};
+    struct watch_pairs pairs;
 
     if (tsan_sees_())
         tsan_taken_(&call, false);
     if (want.holds == 0 || (sys_load_(&call.lock->word_) & WORD_FAST) != 0)
         return;
-    if (hold)
-        pairs = (struct watch_pairs){{hold->pair_, hold->destination_}};
-    pairs = watch_pairs_(pairs);
+    pairs = watch_pairs_(pairs_of(waiter));
     if (want.switching)
         watch_switched_(&call, want.from);
     else
@@ -211,13 +218,17 @@ static void tell_waited(const struct twostate_waiter *waiter, uint64_t w, int re
                                     .async = true,
                                     .result = result};
     const int64_t patience_ns = INT64_C(1000) * word_patience_us(w);
+    struct watch_pairs pairs;
 
     if (result == 0)
         probe_grant_(waiter->lock_, want.group, want.exclusive, waiter);
     if (want.group == GROUP_DRAIN)
         probe_drain_(waiter->lock_, want.exclusive, result);
-    if (watched_() && (w & WORD_FAST) == 0)
-        watch_waited_(&wait, wait_now_ns_() - (waiter->patience_end_ - patience_ns));
+    if (!watched_() || (w & WORD_FAST) != 0)
+        return;
+    pairs = watch_pairs_(pairs_of(waiter));
+    watch_waited_(&wait, wait_now_ns_() - (waiter->patience_end_ - patience_ns));
+    watch_pairs_(pairs);
 }
 
 /* One look for a queued waiter. If it is the last, it takes the async bit with it. */
@@ -295,6 +306,7 @@ static uint32_t look_once(struct bucket *bucket, const struct twostate_lock *loc
     for (struct twostate_waiter *waiter = bucket->queue.first;
          waiter && (due || (groups & ~asleep)); waiter = next) {
         bool over = false;
+        uint64_t w = 0;
 
         next = waiter->next_;
         if (waiter->lock_ != lock)
@@ -302,6 +314,7 @@ static uint32_t look_once(struct bucket *bucket, const struct twostate_lock *loc
         over = due && patience_over(waiter, now);
         if ((asleep & group_bit(waiter)) || !(over || (groups & group_bit(waiter))))
             continue;
+        w = watched_() ? sys_load_(&lock->word_) : 0;
         waiter->result_ = look(bucket, waiter, &woken);
         if (waiter->result_ > 0) {
             asleep |= group_bit(waiter) & ~(1U << GROUP_DRAIN);
@@ -309,6 +322,7 @@ static uint32_t look_once(struct bucket *bucket, const struct twostate_lock *loc
         }
         if (waiter->result_ == 0 && watched_())
             tell_watch(waiter); /* before anybody else can know */
+        tell_waited(waiter, w, waiter->result_);
         sys_flag_store_(&waiter->state_, MOVING);
         push(&through->first, &through->end, waiter);
     }

@@ -13,7 +13,7 @@
 #define SECONDS 55
 
 /* The names that the test looks for in the stacks. */
-#define IN_STACK __attribute__((noinline, noclone))
+#define IN_STACK __attribute__((noinline))
 
 static struct twostate_lock lock;
 static struct twostate_iolock iolock;
