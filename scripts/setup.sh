@@ -10,7 +10,7 @@ packages=(
     # the newest clang here, for its thread-safety analysis and its sanitizer
     clang-19 libclang-rt-19-dev
     # checks
-    clang-format clang-tidy python3
+    clang-format clang-tidy python3 spin
     # libraries: the engine, its tool, the benchmarks, the tests
     liburing-dev liburcu-dev libjansson-dev libxxhash-dev libck-dev gnuplot-nox libcmocka-dev
     # probe points, and the scripts that use them (their test runs as root)
