@@ -202,9 +202,10 @@ static void test_killed_holder(void **state)
     (void)state;
     for (int round = 0; round < 3; round++) {
         static void (*const runs[])(void *) = {hold_a, hold_b, freeze};
-        pid_t child = child_start(runs[round], NULL);
+        pid_t child = 0;
 
         store(&common->entered, 0);
+        child = child_start(runs[round], NULL);
         AWAIT(load(&common->entered) == 1);
         child_kill(child);
         assert_int_equal(word_holders(peek(&common->lock)), 1);
