@@ -19,6 +19,8 @@
 #include <limits.h>
 #include <pthread.h>
 
+#define LAST_ROUND (PTHREAD_DESTRUCTOR_ITERATIONS - 1)
+
 uint32_t watch_mask_;
 
 static pthread_key_t end_key;
@@ -57,13 +59,13 @@ static void renew(const struct twostate_lock *lock)
 
 /*
  * A thread that ends may give back what it holds in the destructors of its other keys; so this one
- * waits until the last round of them.
+ * waits until the last round of them but one. (In the last, ThreadSanitizer forgets the thread.)
  */
 static void thread_ends(void *argument)
 {
     struct holder *holder = argument;
 
-    if (++holder->ends < PTHREAD_DESTRUCTOR_ITERATIONS) {
+    if (++holder->ends < LAST_ROUND) {
         pthread_setspecific(end_key, holder);
         return;
     }
@@ -109,7 +111,7 @@ struct holder *watch_self_(void)
         pthread_once(&once, start_once);
         armed = pthread_setspecific(end_key, self) == 0;
     }
-    return armed && self->ends < PTHREAD_DESTRUCTOR_ITERATIONS ? self : NULL;
+    return armed && self->ends < LAST_ROUND ? self : NULL;
 }
 
 /* Before the program's own constructors, which may use locks. Here, where it is always linked. */
