@@ -115,7 +115,7 @@ static void test_percentiles(void **state)
 
     (void)state;
     twostate_stats_reset();
-    for (int i = 1; i <= 1000; i++)
+    for (int64_t i = 1; i <= 1000; i++)
         count_wait(i * 1000);
     stats = odd_stats();
     assert_in_range(wait->p50_ns, 500000, 515000);
@@ -132,7 +132,7 @@ static void count_all(void)
     struct watch_wait wait = {.lock = &odd_lock, .group = GROUP_DRAIN, .looks = 7, .queue = 11};
 
     twostate_stats_reset();
-    for (int i = 0; i < 6; i++)
+    for (int64_t i = 0; i < 6; i++)
         count_wait(i * 100);
     for (int i = 0; i < 4; i++)
         stats_held_(&call);
