@@ -22,6 +22,7 @@
 
 #include <getopt.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,6 +124,15 @@ static bool requests_left(void)
     return false;
 }
 
+/* Until something is granted, or for a moment. */
+static void await_grants(void)
+{
+    struct pollfd grants = {.fd = torture.grants.fd, .events = POLLIN};
+    const struct timespec moment = {.tv_nsec = 50000};
+
+    ppoll(&grants, 1, &moment, NULL);
+}
+
 static void run_completion(void *worker)
 {
     self = worker;
@@ -131,7 +141,7 @@ static void run_completion(void *worker)
     while (!load(&completion_ends) || requests_left()) {
         doing("completes for others", NULL);
         if (!complete_some())
-            usleep(50);
+            await_grants();
         add(&self->operations, 1);
     }
     complete_some();
@@ -258,13 +268,14 @@ static void run(void)
 
     do {
         const uint64_t seed = one && rounds == 0 ? options.seed : random_next(&seeds);
+        const uint32_t threads = one ? options.threads : any_threads(seed);
         const uint64_t left = options.operations - done;
-        const uint64_t most = options.operations > 0 && left < 200000 ? left : 200000;
+        const uint64_t whole = threads <= 32 ? 400000 : 50000;
+        const uint64_t most = options.operations > 0 && left < whole ? left : whole;
 
         if (strstr(options.noise, "pin") != NULL)
             noise_pin(seed / 2 % 4 == 0);
-        done += run_round(seed, one ? options.threads : any_threads(seed), most,
-                          options.operations > 0 ? INT32_MAX : 1000);
+        done += run_round(seed, threads, most, options.operations > 0 ? INT32_MAX : 1000);
         rounds++;
         progress(rounds, done, false);
     } while (options.operations > 0 ? done < options.operations : !is_past(&end));

@@ -149,7 +149,7 @@ static void hold_for_a_while(struct entry *entry, struct place *place)
         change(entry);
     else if (kind < 8)
         join(entry);
-    if (below(16) == 0)
+    if (below(torture.pace / 2) == 0)
         store(&entry->status, ENTRY_LEFT);
     else
         entry_end(entry);
