@@ -11,10 +11,15 @@
 /* What a lock keeps for life: FAST once it has it, and what init_with gave it. */
 #define PEEK_KEPT (WORD_FAST | WORD_SHARED | WORD_PATIENCE)
 
-/* The word without FAST, which the first call on a lock sets, whatever comes of the call. */
+/* The default patience, written as it is in a lock that somebody watches (lib/class.h). */
+#define PEEK_SEEN (UINT64_C(6) << 60)
+
+/* The word without what the first call on a lock sets, whatever comes of the call. */
 static inline uint64_t peek(const struct twostate_lock *lock)
 {
-    return sys_load_(&lock->word_) & ~WORD_FAST;
+    const uint64_t w = sys_load_(&lock->word_) & ~WORD_FAST;
+
+    return (w & WORD_PATIENCE) == PEEK_SEEN ? w & ~WORD_PATIENCE : w;
 }
 
 /* Neither held, nor frozen, nor waited for; and nothing is left of those who were there. */

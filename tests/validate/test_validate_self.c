@@ -162,7 +162,7 @@ static void acquire_b(void *argument)
 /* pitfall L03: the recursion that would deadlock now, and the join that does not */
 static void test_recursion_while_the_other_waits(void **unused)
 {
-    const struct timespec soon = after_ms(50);
+    struct timespec soon;
     struct task task;
     int result = 0;
 
@@ -170,6 +170,7 @@ static void test_recursion_while_the_other_waits(void **unused)
     the_first_hold(A);
     task_start(&task, acquire_b, NULL);
     AWAIT(twostate_lock_query(&lock).waiting_b == 1);
+    soon = after_ms(500);
     result = twostate_lock_acquire_timed(&lock, A, &soon); /* in time, or late: either is right */
     EXPECT(RECURSION, &lock, "acquire A", "is held state A");
     assert_int_equal(twostate_lock_join(&lock, A), 0);
