@@ -338,6 +338,7 @@ static int wait_until(struct twostate_lock *lock, const struct want *want,
 
     look_before_sleep(lock, &w, want, &record);
     waiter.impatient = word_patience_us(w) == 0;
+    waiter.timed_out = deadline != NULL && wait_now_ns_() >= end; /* then it is a try */
     for (;;) {
         const int look = wait_look_(lock, &w, &waiter);
 
@@ -417,7 +418,7 @@ static int take_watched(struct twostate_lock *lock, const struct want *want,
 int wait_take_(struct twostate_lock *lock, const struct want *want, const struct limit *limit)
 {
     struct watch_call call = watch_call_of(lock, want, limit->site);
-    const bool waits = may_wait(limit) && !limit->deadline;
+    const bool waits = limit->deadline == NULL && may_wait(limit);
     int result = 0;
 
     call.async = limit->waiter != NULL;

@@ -6,6 +6,7 @@
 #include <twostate/async.h>
 
 #include "sys.h"
+#include "watch.h"
 #include "word.h"
 
 /* What a caller wants of the word. */
@@ -47,9 +48,16 @@ enum {
 
 /*
  * How long an acquire leaves the word alone when its fast path failed: two threads that let each
- * other finish some pairs are faster than two that pull the cache line to and fro. 2 us.
+ * other finish some pairs are faster than two that pull the cache line to and fro. 2 us. (Where
+ * somebody watches, there is no fast path that could have failed.)
  */
 #define WAIT_BACK_OFF_PAUSES_ 128
+
+static inline void wait_back_off_(void)
+{
+    if (!watched_())
+        sys_pause_(WAIT_BACK_OFF_PAUSES_);
+}
 
 /* NULL, or a time that futex accepts. */
 bool wait_deadline_valid_(const struct timespec *deadline);
