@@ -43,6 +43,9 @@ static void test_off(void **state)
         twostate_lock_release(&lock, A);
     }
     assert_int_equal(spy_slow_calls(), slow); /* a lock that was used before goes on as it was */
+    wait_for_a_holder(CALL_ACQUIRE, GROUP_B, &lock); /* nor are its waits counted */
+    twostate_lock_release(&lock, B);
+    wait_for_a_holder(CALL_DRAIN, GROUP_DRAIN, &lock);
     assert_false(twostate_stats_snapshot(0, &stats));
 }
 
@@ -308,7 +311,7 @@ static void test_other_thread_releases(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_off),
+        TEST(test_off),
         TEST(test_no_wait),
         TEST(test_wait),
         TEST(test_impatient),

@@ -2,6 +2,7 @@
 /* The statistics of classes, with many threads, and after a reset. */
 #include "counted.h"
 #include "spy.h"
+#include "stats.h"
 #include "wanter.h"
 
 #include <twostate/class.h>
@@ -11,6 +12,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -48,6 +50,34 @@ static void test_classes(void **state)
     stats = stats_of("IOTYPE");
     assert_false(stats.iolock);
     assert_holds(&stats.groups[TWOSTATE_STATS_B], 1, 1, HOLD_NS);
+}
+
+/* A class of locks and one of IOLOCKs are two, though they have one name. */
+static void test_class_of_both(void **state)
+{
+    static const struct twostate_class both = {"both", 0};
+    static struct twostate_lock lock;
+    static struct twostate_iolock iolock;
+    struct twostate_stats stats;
+    unsigned found[2] = {0, 0};
+
+    (void)state;
+    assert_int_equal(twostate_lock_set_class(&lock, &both), 0);
+    assert_int_equal(twostate_iolock_set_class(&iolock, &both), 0);
+    twostate_lock_acquire(&lock, B);
+    twostate_iolock_acquire(&iolock, TWOSTATE_SHARED);
+    pass_time(HOLD_NS);
+    twostate_iolock_release(&iolock, TWOSTATE_SHARED);
+    twostate_lock_release(&lock, B);
+    for (unsigned i = 0; twostate_stats_snapshot(i, &stats); i++) {
+        if (strcmp(stats.name, "both") != 0)
+            continue;
+        found[stats.iolock]++;
+        assert_holds(&stats.groups[stats.iolock ? TWOSTATE_STATS_SHARED : TWOSTATE_STATS_B], 1, 1,
+                     HOLD_NS);
+    }
+    assert_int_equal(found[false], 1);
+    assert_int_equal(found[true], 1);
 }
 
 static void test_reset(void **state)
@@ -128,6 +158,37 @@ static void test_threads(void **state)
     assert_true(stats.longest_queue <= THREADS);
 }
 
+/* The same without the locks, which keep the threads apart. */
+#define COUNTS UINT64_C(100000)
+
+static void count_waits(void *lock)
+{
+    const struct watch_wait wait = {.lock = lock, .group = GROUP_A, .looks = 3, .sleeps = 1};
+
+    for (uint64_t i = 0; i < COUNTS; i++)
+        stats_waited_(&wait, (int64_t)i);
+}
+
+static void test_threads_count(void **state)
+{
+    struct twostate_lock lock = TWOSTATE_LOCK_INIT;
+    struct task tasks[THREADS];
+    struct twostate_stats stats;
+    const struct twostate_stats_group *group = &stats.groups[TWOSTATE_STATS_A];
+
+    (void)state;
+    for (int i = 0; i < THREADS; i++)
+        task_start(&tasks[i], count_waits, &lock);
+    for (int i = 0; i < THREADS; i++)
+        task_join(&tasks[i]);
+    stats = stats_of("lock");
+    assert_int_equal(group->waits, THREADS * COUNTS);
+    assert_int_equal(group->looks, THREADS * COUNTS * 3);
+    assert_int_equal(group->wait.count, THREADS * COUNTS);
+    assert_int_equal(group->wait.total_ns, THREADS * (COUNTS * (COUNTS - 1) / 2));
+    assert_int_equal(group->wait.max_ns, COUNTS - 1);
+}
+
 static int enable(void **state)
 {
     (void)state;
@@ -140,9 +201,8 @@ static int enable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_classes),
-        TEST(test_reset),
-        TEST(test_threads),
+        TEST(test_classes), TEST(test_class_of_both), TEST(test_reset),
+        TEST(test_threads), TEST(test_threads_count),
     };
 
     return cmocka_run_group_tests(tests, enable, NULL);

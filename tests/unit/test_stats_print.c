@@ -132,8 +132,8 @@ static void count_all(void)
     struct watch_wait wait = {.lock = &odd_lock, .group = GROUP_DRAIN, .looks = 7, .queue = 11};
 
     twostate_stats_reset();
-    for (int64_t i = 0; i < 6; i++)
-        count_wait(i * 100);
+    for (int i = 0; i < 2000; i++)
+        count_wait(i < 1500 ? 1000 : i < 1990 ? 100000 : 10000000);
     for (int i = 0; i < 4; i++)
         stats_held_(&call);
     for (int i = 0; i < 2; i++)
@@ -256,7 +256,7 @@ static void test_text(void **state)
     text = printed(TWOSTATE_STATS_TEXT);
     assert_non_null(strstr(text, ODD_NAME ": longest queue 11\n"));
     assert_counts(text, "\n  A ", (uint64_t[]){4, 0, 0, 0, 0, 0, 0, 2});
-    assert_counts(text, "\n  B ", (uint64_t[]){0, 6, 0, 0, 0, 30, 12, 0});
+    assert_counts(text, "\n  B ", (uint64_t[]){0, 2000, 0, 0, 0, 10000, 4000, 0});
     assert_counts(text, "\n  drain ", (uint64_t[]){0, 5, 1, 1, 2, 35, 0, 0});
     for (char *line = strtok_r(strstr(text, "queue 11"), "\n", &rest); line != NULL;
          line = strtok_r(NULL, "\n", &rest)) {
