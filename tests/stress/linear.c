@@ -2,9 +2,6 @@
 /* The search for a linear order: see linear.h. */
 #include "linear.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define MOST_SETS ((size_t)1 << 18)
 
 /* Pending calls that had their effect, and the lock as that leaves it. */
@@ -25,12 +22,16 @@ struct search {
     uint64_t waiting[3]; /* pending calls that may wait, by group */
     struct call calls[LINEAR_SLOTS];
     struct sets now, next, todo;
-    uint64_t *seen;    /* a hash table of sets, by their calls */
-    uint32_t *seen_in; /* the round of each entry */
     uint32_t round;
     size_t in_round;
     struct linear_result result;
 };
+
+/* Not allocated for each search: few use more than the beginning of it. */
+static struct set memory[3][MOST_SETS];
+static uint64_t seen[2 * MOST_SETS];    /* a hash table of sets, by their calls */
+static uint32_t seen_in[2 * MOST_SETS]; /* the round of each entry */
+static uint32_t last_round;
 
 static uint64_t bit(unsigned slot)
 {
@@ -67,7 +68,7 @@ static void settle(const struct search *search, struct set *set)
 
 static void next_round(struct search *search)
 {
-    search->round++;
+    search->round = ++last_round;
     search->in_round = 0;
 }
 
@@ -78,13 +79,13 @@ static bool is_new(struct search *search, uint64_t calls)
 
     for (;; at++) {
         at %= 2 * MOST_SETS;
-        if (search->seen_in[at] != search->round) {
-            search->seen[at] = calls;
-            search->seen_in[at] = search->round;
+        if (seen_in[at] != search->round) {
+            seen[at] = calls;
+            seen_in[at] = search->round;
             search->in_round++;
             return true;
         }
-        if (search->seen[at] == calls)
+        if (seen[at] == calls)
             return false;
     }
 }
@@ -208,35 +209,15 @@ static void go_through(struct search *search, const struct event *events, size_t
     search->result.ok = true;
 }
 
-static void *allocate(size_t count, size_t size)
-{
-    void *memory = calloc(count, size);
-
-    if (memory == NULL)
-        abort();
-    return memory;
-}
-
 struct linear_result linear_check(struct event *events, size_t count, unsigned alone)
 {
-    struct search *search = allocate(1, sizeof(*search));
-    struct linear_result result;
+    struct search search = {.alone = alone,
+                            .now = {.set = memory[0]},
+                            .next = {.set = memory[1]},
+                            .todo = {.set = memory[2]}};
 
-    search->alone = alone;
-    search->now.set = allocate(MOST_SETS, sizeof(struct set));
-    search->next.set = allocate(MOST_SETS, sizeof(struct set));
-    search->todo.set = allocate(MOST_SETS, sizeof(struct set));
-    search->seen = allocate(2 * MOST_SETS, sizeof(*search->seen));
-    search->seen_in = allocate(2 * MOST_SETS, sizeof(*search->seen_in));
-    search->result.complete = link_returns(events, count);
-    if (search->result.complete)
-        go_through(search, events, count);
-    result = search->result;
-    free(search->now.set);
-    free(search->next.set);
-    free(search->todo.set);
-    free(search->seen);
-    free(search->seen_in);
-    free(search);
-    return result;
+    search.result.complete = link_returns(events, count);
+    if (search.result.complete)
+        go_through(&search, events, count);
+    return search.result;
 }

@@ -35,7 +35,7 @@ struct linear_result {
 };
 
 /* The events in the order in which they happened. Their calls' outcomes are filled in from the
- * returns. */
+ * returns. By one thread at a time. */
 struct linear_result linear_check(struct event *events, size_t count, unsigned alone);
 
 #endif

@@ -77,11 +77,14 @@ static bool queue(struct request *request)
     struct place *place = request->place;
     int result = 0;
 
+    add(&request->parties, 1); /* a callback that should not come must not free it here */
     doing("queues a waiter", place);
     __atomic_fetch_add(&place->queued, 1, __ATOMIC_SEQ_CST);
     result = torture.subject->queue(place->object, &request->hold, &request->waiter);
-    if (result == -EINPROGRESS)
+    if (result == -EINPROGRESS) {
+        drop(request);
         return true;
+    }
     if (result != 0 && result != -ENOTSUP)
         found("an asynchronous acquire failed for no reason");
     if (load(&request->granted) != 0)
@@ -90,6 +93,7 @@ static bool queue(struct request *request)
         use_grant(request, &self->entries[ENTRY_GRANT]);
     else
         no_longer_queued(request);
+    drop(request);
     return false;
 }
 

@@ -5,16 +5,18 @@
  *
  *   stress_iopair [--threads N] [--seconds N] [--seed N]
  */
+#include "noise.h"
+#include "random.h"
+#include "subjects.h"
 #include "threads.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-#include <twostate/iopair.h>
 
 #define MOST_THREADS 32
 
@@ -50,13 +52,27 @@ static uint32_t thread_count = 8;
 static uint32_t seconds = 5;
 static uint64_t seed;
 
-static uint32_t below(struct worker *worker, uint32_t limit) /* splitmix64 */
+static uint32_t below(struct worker *worker, uint32_t limit)
 {
-    uint64_t z = worker->random += UINT64_C(0x9e3779b97f4a7c15);
+    return random_below(&worker->random, limit);
+}
 
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (uint32_t)((z ^ (z >> 31)) % limit);
+static enum how any_how(struct worker *worker)
+{
+    const uint32_t how = below(worker, 8);
+
+    if (how < 4)
+        return HOW_WAIT;
+    return how == 4 ? HOW_TRY : how < 7 ? HOW_TIMED : HOW_ASYNC;
+}
+
+/* An asynchronous call is waited for, and cancelled at the deadline. */
+static bool finish(int queued, struct twostate_waiter *waiter, const struct timespec *deadline)
+{
+    const int result = queued == -EINPROGRESS ? twostate_waiter_wait(waiter, deadline) : queued;
+
+    CHECK(result == 0 || result == -ETIMEDOUT);
+    return result == 0;
 }
 
 static void check(const struct file *file, enum kind kind)
@@ -99,14 +115,78 @@ static bool begin(struct worker *worker, struct file *file, enum twostate_iopath
                   struct twostate_hold *hold)
 {
     const struct timespec deadline = after_ms(below(worker, 3));
+    struct twostate_iopair *pair = &file->pair;
+    struct twostate_waiter waiter = {.done = NULL};
 
-    switch (below(worker, 4)) {
-    case 0:
-        return twostate_iopair_try_begin(&file->pair, path, hold);
-    case 1:
-        return twostate_iopair_begin_timed(&file->pair, path, hold, &deadline) == 0;
+    switch (any_how(worker)) {
+    case HOW_TRY:
+        return twostate_iopair_try_begin(pair, path, hold);
+    case HOW_TIMED:
+        return twostate_iopair_begin_timed(pair, path, hold, &deadline) == 0;
+    case HOW_ASYNC:
+        return finish(twostate_iopair_begin_async(pair, path, hold, &waiter), &waiter, &deadline);
     default:
-        twostate_iopair_begin(&file->pair, path, hold);
+        twostate_iopair_begin(pair, path, hold);
+        return true;
+    }
+}
+
+static bool begin_two(struct worker *worker, struct file *source, struct file *destination,
+                      struct twostate_hold *hold)
+{
+    const struct timespec deadline = after_ms(below(worker, 3));
+    struct twostate_iopair *from = &source->pair;
+    struct twostate_iopair *to = &destination->pair;
+    struct twostate_waiter waiter = {.done = NULL};
+
+    switch (any_how(worker)) {
+    case HOW_TRY:
+        return twostate_iopair_try_begin_remap_two(from, to, hold);
+    case HOW_TIMED:
+        return twostate_iopair_begin_remap_two_timed(from, to, hold, &deadline) == 0;
+    case HOW_ASYNC:
+        return finish(twostate_iopair_begin_remap_two_async(from, to, hold, &waiter), &waiter,
+                      &deadline);
+    default:
+        twostate_iopair_begin_remap_two(from, to, hold);
+        return true;
+    }
+}
+
+/* False: the hold is as it was. */
+static bool extend_to_direct(struct worker *worker, struct twostate_hold *hold)
+{
+    const struct timespec deadline = after_ms(below(worker, 3));
+    struct twostate_waiter waiter = {.done = NULL};
+
+    switch (any_how(worker)) {
+    case HOW_TRY:
+        return twostate_iopair_try_extend_to_direct(hold);
+    case HOW_TIMED:
+        return twostate_iopair_extend_to_direct_timed(hold, &deadline) == 0;
+    case HOW_ASYNC:
+        return finish(twostate_iopair_extend_to_direct_async(hold, &waiter), &waiter, &deadline);
+    default:
+        twostate_iopair_extend_to_direct(hold);
+        return true;
+    }
+}
+
+/* False: the hold has ended. */
+static bool retry_unaligned(struct worker *worker, struct twostate_hold *hold)
+{
+    const struct timespec deadline = after_ms(below(worker, 3));
+    struct twostate_waiter waiter = {.done = NULL};
+
+    switch (any_how(worker)) {
+    case HOW_TRY:
+        return twostate_iopair_try_retry_unaligned(hold);
+    case HOW_TIMED:
+        return twostate_iopair_retry_unaligned_timed(hold, &deadline) == 0;
+    case HOW_ASYNC:
+        return finish(twostate_iopair_retry_unaligned_async(hold, &waiter), &waiter, &deadline);
+    default:
+        twostate_iopair_retry_unaligned(hold);
         return true;
     }
 }
@@ -138,12 +218,9 @@ static void direct(struct worker *worker, struct file *file, struct twostate_hol
 {
     switch (below(worker, 4)) {
     case 0:
-        if (twostate_iopair_try_retry_unaligned(hold))
-            end(worker, file, ALONE, hold);
-        break;
     case 1:
-        twostate_iopair_retry_unaligned(hold);
-        end(worker, file, ALONE, hold);
+        if (retry_unaligned(worker, hold))
+            end(worker, file, ALONE, hold);
         break;
     case 2:
         end(worker, file, DIRECT, hold);
@@ -158,9 +235,7 @@ static void extend(struct worker *worker, struct file *file, struct twostate_hol
     enter(file, ALONE);
     stay(worker);
     leave(file, ALONE);
-    if (below(worker, 2) == 0) {
-        twostate_iopair_extend_to_direct(hold);
-    } else if (!twostate_iopair_try_extend_to_direct(hold)) {
+    if (!extend_to_direct(worker, hold)) {
         end(worker, file, ALONE, hold);
         return;
     }
@@ -171,9 +246,7 @@ static void remap_two(struct worker *worker, struct file *source, struct file *d
 {
     struct twostate_hold hold;
 
-    if (below(worker, 2) == 0)
-        twostate_iopair_begin_remap_two(&source->pair, &destination->pair, &hold);
-    else if (!twostate_iopair_try_begin_remap_two(&source->pair, &destination->pair, &hold))
+    if (!begin_two(worker, source, destination, &hold))
         return;
     enter(source, REMAP);
     enter(destination, DRAINED);
@@ -217,6 +290,7 @@ static void work(void *argument)
     struct worker *worker = argument;
 
     while (!load(&stop)) {
+        worker->random = random_stream(seed, (uint32_t)(worker - workers), worker->operations);
         operate(worker);
         worker->operations++;
     }
@@ -249,6 +323,11 @@ static bool all_done(void)
     return done;
 }
 
+static pthread_t thread_of(uint32_t n)
+{
+    return workers[n].task.thread;
+}
+
 static void run(void)
 {
     const struct timespec time_up = after_ms(seconds * 1000L);
@@ -256,9 +335,9 @@ static void run(void)
     uint64_t operations = 0;
 
     for (uint32_t n = 0; n < thread_count; n++) {
-        workers[n].random = seed * 1000 + n;
         task_start(&workers[n].task, work, &workers[n]);
     }
+    noise_start(seed, thread_count, thread_of);
     while (!all_done()) {
         if (is_past(&time_up))
             store(&stop, 1);
@@ -266,16 +345,14 @@ static void run(void)
         if (!complete_all())
             usleep(50);
     }
+    noise_stop();
     complete_all();
     for (uint32_t n = 0; n < thread_count; n++) {
         task_join(&workers[n].task);
         operations += workers[n].operations;
     }
-    for (int n = 0; n < 2; n++) {
-        const struct twostate_iopair *pair = &files[n].pair;
-
-        CHECK(pair->iolock_.lock_.word_ == 0 && pair->iotype_.word_ == 0 && !pair->remapping_);
-    }
+    for (int n = 0; n < 2; n++)
+        CHECK(subject_pair.at_rest((const union object *)(const void *)&files[n].pair));
     printf("%" PRIu64 " operations by %u threads\n", operations, thread_count);
 }
 
