@@ -2,6 +2,8 @@
 /* The search for a linear order: see linear.h. */
 #include "linear.h"
 
+#include <stdio.h>
+
 #define MOST_SETS ((size_t)1 << 18)
 
 /* Pending calls that had their effect, and the lock as that leaves it. */
@@ -220,4 +222,37 @@ struct linear_result linear_check(struct event *events, size_t count, unsigned a
     if (search.result.complete)
         go_through(&search, events, count);
     return search.result;
+}
+
+static void print_event(const struct event *events, size_t at)
+{
+    static const char *const kinds[] = {"take", "give", "join", "change", "drain", "look"};
+    static const char *const modes[] = {"A", "B", "frozen", "unlocked"};
+    static const char *const outcomes[] = {"done", "refused", "withdrawn"};
+    const struct call *call = &events[at].call;
+
+    printf("%8zu slot %2u ", at, events[at].slot);
+    if (events[at].returns)
+        printf("returns: %s\n", outcomes[call->outcome]);
+    else if (call->kind == CALL_LOOK)
+        printf("looks, will see %s, %u holds\n", modes[call->seen], call->n);
+    else
+        printf("%s %s n=%u%s%s%s, will be %s\n", kinds[call->kind], modes[call->mode], call->n,
+               call->kind == CALL_CHANGE ? " to " : "",
+               call->kind == CALL_CHANGE ? modes[call->to] : "", call->waits ? " waits" : "",
+               outcomes[call->outcome]);
+}
+
+void linear_print(const struct event *events, size_t last)
+{
+    const size_t first = last < 60 ? 0 : last - 60;
+    size_t begun[LINEAR_SLOTS] = {0};
+
+    for (size_t i = 0; i < first; i++)
+        begun[events[i].slot] = events[i].returns ? 0 : i + 1;
+    for (size_t slot = 0; slot < LINEAR_SLOTS; slot++)
+        if (begun[slot] != 0)
+            print_event(events, begun[slot] - 1);
+    for (size_t i = first; i <= last; i++)
+        print_event(events, i);
 }

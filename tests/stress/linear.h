@@ -38,4 +38,7 @@ struct linear_result {
  * returns. By one thread at a time. */
 struct linear_result linear_check(struct event *events, size_t count, unsigned alone);
 
+/* Prints the events that led to this one, and before them the calls that were pending meanwhile. */
+void linear_print(const struct event *events, size_t last);
+
 #endif

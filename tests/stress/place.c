@@ -76,7 +76,7 @@ static void renew(struct place *place)
     if (below(4) == 0) {
         const unsigned page = exchange_page((unsigned)(offset / PAGE));
 
-        at = memory + page * PAGE + 8 * below((PAGE - sizeof(union object)) / 8);
+        at = memory + page * PAGE + (size_t)8 * below((PAGE - sizeof(union object)) / 8);
     } else {
         check_poison(memory + offset / PAGE * PAGE);
     }

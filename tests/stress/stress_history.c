@@ -407,40 +407,6 @@ static void record_history(uint64_t seed)
     look();
 }
 
-static void print_event(size_t at)
-{
-    static const char *const kinds[] = {"take", "give", "join", "change", "drain", "look"};
-    static const char *const modes[] = {"A", "B", "frozen", "unlocked"};
-    static const char *const outcomes[] = {"done", "refused", "withdrawn"};
-    const struct call *call = &events[at].call;
-
-    printf("%8zu slot %2u ", at, events[at].slot);
-    if (events[at].returns)
-        printf("returns: %s\n", outcomes[call->outcome]);
-    else if (call->kind == CALL_LOOK)
-        printf("looks, will see %s, %u holds\n", modes[call->seen], call->n);
-    else
-        printf("%s %s n=%u%s%s%s, will be %s\n", kinds[call->kind], modes[call->mode], call->n,
-               call->kind == CALL_CHANGE ? " to " : "",
-               call->kind == CALL_CHANGE ? modes[call->to] : "", call->waits ? " waits" : "",
-               outcomes[call->outcome]);
-}
-
-/* The last ones, and before them the calls that were pending all the time. */
-static void print_events(size_t last)
-{
-    const size_t first = last < 60 ? 0 : last - 60;
-    size_t begun[LINEAR_SLOTS] = {0};
-
-    for (size_t i = 0; i < first; i++)
-        begun[events[i].slot] = events[i].returns ? 0 : i + 1;
-    for (size_t slot = 0; slot < LINEAR_SLOTS; slot++)
-        if (begun[slot] != 0)
-            print_event(begun[slot] - 1);
-    for (size_t i = first; i <= last; i++)
-        print_event(i);
-}
-
 /* Ends the program if the history can't be right. Returns the sets that the search needed. */
 static size_t check_history(void)
 {
@@ -450,7 +416,7 @@ static size_t check_history(void)
         return result.most;
     if (!result.complete || result.too_large)
         found(result.complete ? "a history was too hard to check" : "a history is not complete");
-    print_events(result.event);
+    linear_print(events, result.event);
     printf("%s: a history is not linearizable: event %zu of %u (--threads %u --seed %" PRIu64 ")\n",
            options.subject->name, result.event, event_count, threads, history_seed);
     fflush(stdout);
