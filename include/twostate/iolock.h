@@ -43,7 +43,7 @@ enum twostate_iomode {
     TWOSTATE_EXCLUSIVE = 1,
 };
 
-struct twostate_iolock {
+struct TWOSTATE_SAYS_(capability("IOLOCK")) twostate_iolock {
     struct twostate_lock lock_;
 };
 
@@ -96,7 +96,8 @@ static inline void twostate_iolock_release(struct twostate_iolock *lock, enum tw
  * come in with it, unless it is the turn of another exclusive one. Stops the program if the lock is
  * not held exclusively.
  */
-TWOSTATE_API void twostate_iolock_demote(struct twostate_iolock *lock);
+TWOSTATE_API void twostate_iolock_demote(struct twostate_iolock *lock)
+    TWOSTATE_SAYS_(release_capability(*lock), acquire_shared_capability(*lock));
 
 /* A snapshot, old as soon as it is returned. */
 TWOSTATE_API struct twostate_iolock_info twostate_iolock_query(const struct twostate_iolock *lock);
@@ -151,6 +152,34 @@ static inline void twostate_iolock_release(struct twostate_iolock *lock, enum tw
 
 #ifdef __cplusplus
 }
+#endif
+
+/* The calls again, for clang's thread-safety analysis: what each does to a lock in one mode. */
+#ifdef TWOSTATE_ANALYSED_
+TWOSTATE_OVERLOADS_BEGIN_
+/* clang-format off */
+#define TWOSTATE_IOLOCK_IN_(MODE, shared_)                                                         \
+    TWOSTATE_VOID_WHEN_(mode == MODE, twostate_iolock_acquire,                                     \
+                        (struct twostate_iolock *lock, enum twostate_iomode mode),                 \
+                        (lock, mode), acquire_##shared_##capability(lock))                         \
+    TWOSTATE_VOID_WHEN_(mode == MODE, twostate_iolock_release,                                     \
+                        (struct twostate_iolock *lock, enum twostate_iomode mode),                 \
+                        (lock, mode), release_##shared_##capability(lock))                         \
+    TWOSTATE_WHEN_(mode == MODE, bool, twostate_iolock_try_acquire,                                \
+                   (struct twostate_iolock *lock, enum twostate_iomode mode),                      \
+                   (lock, mode), try_acquire_##shared_##capability(true, lock))                    \
+    TWOSTATE_WHEN_(mode == MODE, int, twostate_iolock_acquire_timed,                               \
+                   (struct twostate_iolock *lock, enum twostate_iomode mode,                       \
+                    const struct timespec *deadline),                                              \
+                   (lock, mode, deadline), try_acquire_##shared_##capability(0, lock))             \
+    TWOSTATE_VOID_WHEN_(mode == MODE, twostate_iolock_assert_held,                                 \
+                        (const struct twostate_iolock *lock, enum twostate_iomode mode),           \
+                        (lock, mode), assert_##shared_##capability(lock))
+TWOSTATE_IOLOCK_IN_(TWOSTATE_SHARED, shared_)
+TWOSTATE_IOLOCK_IN_(TWOSTATE_EXCLUSIVE, )
+#undef TWOSTATE_IOLOCK_IN_
+/* clang-format on */
+TWOSTATE_OVERLOADS_END_
 #endif
 
 #endif

@@ -85,7 +85,7 @@ struct twostate_iopair {
     }
 
 /* What a request holds. The members are private. */
-struct twostate_hold {
+struct TWOSTATE_SAYS_(capability("hold")) twostate_hold {
     struct twostate_iopair *pair_;
     struct twostate_iopair *destination_; /* of a remap of two files, else NULL */
     uint32_t held_;
@@ -124,12 +124,15 @@ TWOSTATE_API void twostate_iopair_clear(struct twostate_iopair *pair);
 
 /* Starts an IO of the path: takes what the table says, in that order, and notes it in *hold. */
 TWOSTATE_API void twostate_iopair_begin(struct twostate_iopair *pair, enum twostate_iopath path,
-                                        struct twostate_hold *hold);
+                                        struct twostate_hold *hold)
+    TWOSTATE_SAYS_(acquire_capability(*hold));
 TWOSTATE_API bool twostate_iopair_try_begin(struct twostate_iopair *pair, enum twostate_iopath path,
-                                            struct twostate_hold *hold);
+                                            struct twostate_hold *hold)
+    TWOSTATE_SAYS_(try_acquire_capability(true, *hold));
 TWOSTATE_API int twostate_iopair_begin_timed(struct twostate_iopair *pair,
                                              enum twostate_iopath path, struct twostate_hold *hold,
-                                             const struct timespec *deadline);
+                                             const struct timespec *deadline)
+    TWOSTATE_SAYS_(try_acquire_capability(0, *hold));
 
 /*
  * Starts a remap from one file to another: REMAP on the source, EXCLUSIVE_IO on the destination, in
@@ -138,17 +141,21 @@ TWOSTATE_API int twostate_iopair_begin_timed(struct twostate_iopair *pair,
  */
 TWOSTATE_API void twostate_iopair_begin_remap_two(struct twostate_iopair *source,
                                                   struct twostate_iopair *destination,
-                                                  struct twostate_hold *hold);
+                                                  struct twostate_hold *hold)
+    TWOSTATE_SAYS_(acquire_capability(*hold));
 TWOSTATE_API bool twostate_iopair_try_begin_remap_two(struct twostate_iopair *source,
                                                       struct twostate_iopair *destination,
-                                                      struct twostate_hold *hold);
+                                                      struct twostate_hold *hold)
+    TWOSTATE_SAYS_(try_acquire_capability(true, *hold));
 TWOSTATE_API int twostate_iopair_begin_remap_two_timed(struct twostate_iopair *source,
                                                        struct twostate_iopair *destination,
                                                        struct twostate_hold *hold,
-                                                       const struct timespec *deadline);
+                                                       const struct timespec *deadline)
+    TWOSTATE_SAYS_(try_acquire_capability(0, *hold));
 
 /* Ends a hold of any path, from any thread: gives back all that it holds, IOTYPE first. */
-TWOSTATE_API void twostate_iopair_end(struct twostate_hold *hold);
+TWOSTATE_API void twostate_iopair_end(struct twostate_hold *hold)
+    TWOSTATE_SAYS_(release_capability(*hold));
 
 /*
  * Before a request is submitted (DIRECT, or BUFFERED_WRITE that is held until durable): moves
@@ -158,10 +165,12 @@ TWOSTATE_API void twostate_iopair_end(struct twostate_hold *hold);
  * submitter makes both calls.
  */
 TWOSTATE_API void twostate_iopair_submitting(struct twostate_hold *hold,
-                                             struct twostate_hold *completion);
+                                             struct twostate_hold *completion)
+    TWOSTATE_SAYS_(requires_capability(*hold));
 
 /* After submission: drops the IOLOCK and ends *hold. */
-TWOSTATE_API void twostate_iopair_submitted(struct twostate_hold *hold);
+TWOSTATE_API void twostate_iopair_submitted(struct twostate_hold *hold)
+    TWOSTATE_SAYS_(release_capability(*hold));
 
 /* In the completion: drops IOTYPE and ends *completion. Its last touch of the pair. */
 TWOSTATE_API void twostate_iopair_complete(struct twostate_hold *completion);
@@ -172,20 +181,26 @@ TWOSTATE_API void twostate_iopair_complete(struct twostate_hold *completion);
  * BUFFERED_WRITE holds that were submitted and are not complete. A failed try or timed form leaves
  * the DIRECT_EXTEND hold as it was.
  */
-TWOSTATE_API void twostate_iopair_extend_to_direct(struct twostate_hold *hold);
-TWOSTATE_API bool twostate_iopair_try_extend_to_direct(struct twostate_hold *hold);
+TWOSTATE_API void twostate_iopair_extend_to_direct(struct twostate_hold *hold)
+    TWOSTATE_SAYS_(requires_capability(*hold));
+TWOSTATE_API bool twostate_iopair_try_extend_to_direct(struct twostate_hold *hold)
+    TWOSTATE_SAYS_(requires_capability(*hold));
 TWOSTATE_API int twostate_iopair_extend_to_direct_timed(struct twostate_hold *hold,
-                                                        const struct timespec *deadline);
+                                                        const struct timespec *deadline)
+    TWOSTATE_SAYS_(requires_capability(*hold));
 
 /*
  * Turns a DIRECT hold, whose write turned out to need more than overwriting whole blocks, into an
  * UNALIGNED one. It lets go in between: whatever was checked under the hold must be checked again.
  * If the try or timed form fails, the hold has ended.
  */
-TWOSTATE_API void twostate_iopair_retry_unaligned(struct twostate_hold *hold);
-TWOSTATE_API bool twostate_iopair_try_retry_unaligned(struct twostate_hold *hold);
+TWOSTATE_API void twostate_iopair_retry_unaligned(struct twostate_hold *hold)
+    TWOSTATE_SAYS_(requires_capability(*hold));
+TWOSTATE_API bool twostate_iopair_try_retry_unaligned(struct twostate_hold *hold)
+    TWOSTATE_SAYS_(release_capability(*hold), try_acquire_capability(true, *hold));
 TWOSTATE_API int twostate_iopair_retry_unaligned_timed(struct twostate_hold *hold,
-                                                       const struct timespec *deadline);
+                                                       const struct timespec *deadline)
+    TWOSTATE_SAYS_(release_capability(*hold), try_acquire_capability(0, *hold));
 
 /* A snapshot of the pair's parts. */
 TWOSTATE_API struct twostate_iopair_info twostate_iopair_query(const struct twostate_iopair *pair);

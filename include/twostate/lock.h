@@ -64,6 +64,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <twostate/thread_safety.h>
 #include <twostate/visibility.h>
 
 #ifdef __cplusplus
@@ -78,7 +79,7 @@ enum twostate_state {
 };
 
 /* The one member is private; its bits are described in lib/word.h. */
-struct twostate_lock {
+struct TWOSTATE_SAYS_(capability("two-state lock")) twostate_lock {
     uint64_t word_;
 } __attribute__((aligned(8)));
 
@@ -196,11 +197,13 @@ TWOSTATE_API int twostate_lock_join(struct twostate_lock *lock, enum twostate_st
  * nothing. If the lock is to be freed after its drain, one drainer only may rely on that: with two,
  * one frees it under the other.
  */
-TWOSTATE_API void twostate_lock_drain(struct twostate_lock *lock);
+TWOSTATE_API void twostate_lock_drain(struct twostate_lock *lock)
+    TWOSTATE_SAYS_(locks_excluded(lock));
 
 /* Like drain, until deadline. Returns 0, -ETIMEDOUT or -EINVAL, as acquire_timed does. */
 TWOSTATE_API int twostate_lock_drain_timed(struct twostate_lock *lock,
-                                           const struct timespec *deadline);
+                                           const struct timespec *deadline)
+    TWOSTATE_SAYS_(locks_excluded(lock));
 
 /*
  * Turns the caller's hold of the other state into one of state `to`, if it is the only hold (G10).
@@ -226,13 +229,17 @@ TWOSTATE_API int twostate_lock_switch_timed(struct twostate_lock *lock, enum two
  * freeze is thawed. Freezes share, as holders of a state do; drains pass.
  * The limit and the errors are those of acquire and acquire_timed.
  */
-TWOSTATE_API void twostate_lock_freeze(struct twostate_lock *lock);
-TWOSTATE_API bool twostate_lock_try_freeze(struct twostate_lock *lock);
+TWOSTATE_API void twostate_lock_freeze(struct twostate_lock *lock)
+    TWOSTATE_SAYS_(acquire_capability(*lock));
+TWOSTATE_API bool twostate_lock_try_freeze(struct twostate_lock *lock)
+    TWOSTATE_SAYS_(try_acquire_capability(true, *lock));
 TWOSTATE_API int twostate_lock_freeze_timed(struct twostate_lock *lock,
-                                            const struct timespec *deadline);
+                                            const struct timespec *deadline)
+    TWOSTATE_SAYS_(try_acquire_capability(0, *lock));
 
 /* Ends one freeze, by this thread or another. Never blocks. Stops the program if there is none. */
-TWOSTATE_API void twostate_lock_thaw(struct twostate_lock *lock);
+TWOSTATE_API void twostate_lock_thaw(struct twostate_lock *lock)
+    TWOSTATE_SAYS_(release_capability(*lock));
 
 /*
  * Turns the caller's freeze into a hold of state `to`, in one step, as switch does between states:
@@ -330,6 +337,58 @@ static inline void twostate_lock_release(struct twostate_lock *lock, enum twosta
 
 #ifdef __cplusplus
 }
+#endif
+
+/* The calls again, for clang's thread-safety analysis: what each does to a lock in one state. */
+#ifdef TWOSTATE_ANALYSED_
+TWOSTATE_OVERLOADS_BEGIN_
+/* clang-format off */
+#define TWOSTATE_LOCK_VOID_(STATE, call, ...)                                                      \
+    TWOSTATE_VOID_WHEN_(state == STATE, call, (struct twostate_lock *lock,                         \
+                                               enum twostate_state state),                         \
+                        (lock, state), __VA_ARGS__)
+#define TWOSTATE_LOCK_CALL_(STATE, type, call, ...)                                                \
+    TWOSTATE_WHEN_(state == STATE, type, call, (struct twostate_lock *lock,                        \
+                                                enum twostate_state state),                        \
+                   (lock, state), __VA_ARGS__)
+#define TWOSTATE_LOCK_TIMED_(STATE, call, ...)                                                     \
+    TWOSTATE_WHEN_(state == STATE, int, call, (struct twostate_lock *lock,                         \
+                                               enum twostate_state state,                          \
+                                               const struct timespec *deadline),                   \
+                   (lock, state, deadline), __VA_ARGS__)
+#define TWOSTATE_LOCK_IN_(STATE, in_state, in_other)                                               \
+    TWOSTATE_LOCK_VOID_(STATE, twostate_lock_acquire, acquire_capability(lock, in_state))          \
+    TWOSTATE_LOCK_VOID_(STATE, twostate_lock_release, release_capability(lock, in_state))          \
+    TWOSTATE_LOCK_CALL_(STATE, bool, twostate_lock_try_acquire,                                    \
+                        try_acquire_capability(true, lock, in_state))                              \
+    TWOSTATE_LOCK_TIMED_(STATE, twostate_lock_acquire_timed,                                       \
+                         try_acquire_capability(0, lock, in_state))                                \
+    TWOSTATE_LOCK_CALL_(STATE, bool, twostate_lock_try_switch, release_capability(in_other),       \
+                        try_acquire_capability(true, in_state),                                    \
+                        try_acquire_capability(false, in_other))                                   \
+    TWOSTATE_LOCK_CALL_(STATE, int, twostate_lock_switch, release_capability(in_other),            \
+                        try_acquire_capability(0, in_state),                                       \
+                        try_acquire_capability(1, in_other))                                       \
+    TWOSTATE_LOCK_TIMED_(STATE, twostate_lock_switch_timed, release_capability(in_other),          \
+                         try_acquire_capability(0, in_state),                                      \
+                         try_acquire_capability(1, in_other))                                      \
+    TWOSTATE_LOCK_CALL_(STATE, bool, twostate_lock_try_thaw_to, requires_capability(lock),         \
+                        try_acquire_capability(true, in_state))                                    \
+    TWOSTATE_LOCK_CALL_(STATE, int, twostate_lock_thaw_to, requires_capability(lock),              \
+                        try_acquire_capability(0, in_state))                                       \
+    TWOSTATE_LOCK_TIMED_(STATE, twostate_lock_thaw_to_timed, requires_capability(lock),            \
+                         try_acquire_capability(0, in_state))                                      \
+    TWOSTATE_VOID_WHEN_(state == STATE, twostate_lock_assert_held,                                 \
+                        (const struct twostate_lock *lock, enum twostate_state state),             \
+                        (lock, state), assert_capability(lock, in_state))
+TWOSTATE_LOCK_IN_(TWOSTATE_A, TWOSTATE_IN_A_(lock), TWOSTATE_IN_B_(lock))
+TWOSTATE_LOCK_IN_(TWOSTATE_B, TWOSTATE_IN_B_(lock), TWOSTATE_IN_A_(lock))
+#undef TWOSTATE_LOCK_VOID_
+#undef TWOSTATE_LOCK_CALL_
+#undef TWOSTATE_LOCK_TIMED_
+#undef TWOSTATE_LOCK_IN_
+/* clang-format on */
+TWOSTATE_OVERLOADS_END_
 #endif
 
 #endif

@@ -11,7 +11,7 @@ warnings='-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Werror'
 runs=0
 for compiler; do
     case $compiler in
-    *++) language=c++ standards='c++11 c++20' extra='-Wold-style-cast -Wzero-as-null-pointer-constant' ;;
+    *++*) language=c++ standards='c++11 c++20' extra='-Wold-style-cast -Wzero-as-null-pointer-constant' ;;
     *) language=c standards='c99 c11' extra='-Wshadow -Wstrict-prototypes -Wmissing-prototypes' ;;
     esac
     for standard in $standards; do
