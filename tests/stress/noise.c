@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,6 +21,8 @@ static struct {
     pthread_t (*thread)(uint32_t i);
 } sender;
 
+static uint32_t *stops; /* the two processes share it */
+
 /* The parent's part: returns when the child has ended. */
 static int disturb(pid_t child, uint64_t random)
 {
@@ -29,6 +32,8 @@ static int disturb(pid_t child, uint64_t random)
         usleep(2000 + random_below(&random, 30000));
         if (waitpid(child, &status, WNOHANG) != 0)
             break;
+        if (!load(stops))
+            continue;
         kill(child, SIGSTOP);
         usleep(random_below(&random, 4000));
         kill(child, SIGCONT);
@@ -41,14 +46,23 @@ static int disturb(pid_t child, uint64_t random)
 void noise_fork(uint64_t seed)
 {
     const pid_t parent = getpid();
-    const pid_t child = fork();
+    pid_t child = 0;
 
+    stops = mmap(NULL, sizeof(*stops), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(stops != MAP_FAILED);
+    child = fork();
     CHECK(child >= 0);
     if (child > 0)
         _exit(disturb(child, seed));
     CHECK(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0);
     if (getppid() != parent)
         _exit(1);
+}
+
+void noise_stops(bool on)
+{
+    if (stops != NULL)
+        store(stops, on);
 }
 
 void noise_pin(bool one)

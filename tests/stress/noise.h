@@ -2,6 +2,9 @@
 /*
  * What makes a machine's schedules less regular: signals that interrupt the threads' waits, stops of
  * the whole process in the middle of anything, and all threads on one processor.
+ *
+ * Signals and stops also make a sleeper look again, and so hide that nobody woke it. They must not be
+ * on all the time.
  */
 #ifndef TESTS_NOISE_H
 #define TESTS_NOISE_H
@@ -15,6 +18,9 @@
  * then, and exits as it did. Before there are threads.
  */
 void noise_fork(uint64_t seed);
+
+/* Whether it does. */
+void noise_stops(bool on);
 
 /* All threads of the process on one processor, or on all that there were. */
 void noise_pin(bool one);

@@ -330,9 +330,11 @@ static pthread_t thread_of(uint32_t n)
 
 static void run(void)
 {
+    const struct timespec half_time = after_ms(seconds * 500L);
     const struct timespec time_up = after_ms(seconds * 1000L);
     const struct timespec too_late = after_ms(seconds * 1000L + 30000);
     uint64_t operations = 0;
+    bool noisy = true;
 
     for (uint32_t n = 0; n < thread_count; n++) {
         task_start(&workers[n].task, work, &workers[n]);
@@ -341,11 +343,16 @@ static void run(void)
     while (!all_done()) {
         if (is_past(&time_up))
             store(&stop, 1);
+        if (noisy && is_past(&half_time)) {
+            noise_stop();
+            noisy = false;
+        }
         CHECK(!is_past(&too_late)); /* somebody is parked behind nobody */
         if (!complete_all())
             usleep(50);
     }
-    noise_stop();
+    if (noisy)
+        noise_stop();
     complete_all();
     for (uint32_t n = 0; n < thread_count; n++) {
         task_join(&workers[n].task);

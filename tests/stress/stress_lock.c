@@ -8,7 +8,7 @@
  *
  * It goes in rounds, each of so many threads as the seed says (or --threads). The seed decides what
  * each thread does; the order between threads is the machine's. LIST: none, or some of signals,
- * stop, pin, separated by commas; by default all of them. --ops is the sum of all threads and
+ * stop, pin, separated by commas; by default all of them, each in some of the rounds. --ops is the sum of all threads and
  * rounds: the long form is --ops 1000000000.
  *
  * Checked: that states exclude each other, with plain data for ThreadSanitizer (G1, G11); that holds
@@ -183,7 +183,7 @@ static void start_round(uint64_t seed, uint32_t threads, uint64_t operations)
     torture.seed = seed;
     torture.threads = threads;
     torture.stop = 0;
-    torture.pace = paces[seed / 4 % 3];
+    torture.pace = paces[seed / 16 % 3];
     for (uint32_t i = 0; i < threads + SIDE_THREADS; i++) {
         memset(&torture.workers[i], 0, sizeof(torture.workers[i]));
         torture.workers[i].number = i;
@@ -208,10 +208,11 @@ static pthread_t thread_of(uint32_t i)
 static uint64_t run_round(uint64_t seed, uint32_t threads, uint64_t operations, long ms)
 {
     const struct timespec end = after_ms(ms);
-    const bool signals = strstr(options.noise, "signals") != NULL && seed % 2 == 0;
+    const bool signals = strstr(options.noise, "signals") != NULL && seed % 4 == 0;
     struct worker *side = &torture.workers[threads];
     uint64_t done = 0;
 
+    noise_stops(seed % 4 == 1);
     start_round(seed, threads, operations);
     if (signals)
         noise_start(seed, threads, thread_of);
@@ -244,7 +245,7 @@ static uint32_t any_threads(uint64_t seed)
 {
     static const uint32_t counts[] = {2, 3, 4, 4, 6, 8, 8, 16, 24, 64, 1, 300};
 
-    return counts[seed / 16 % (sizeof(counts) / sizeof(counts[0]))];
+    return counts[seed / 64 % (sizeof(counts) / sizeof(counts[0]))];
 }
 
 static void progress(uint64_t rounds, uint64_t operations, bool end)
@@ -274,7 +275,7 @@ static void run(void)
         const uint64_t most = options.operations > 0 && left < whole ? left : whole;
 
         if (strstr(options.noise, "pin") != NULL)
-            noise_pin(seed / 2 % 4 == 0);
+            noise_pin(seed / 4 % 4 == 0);
         done += run_round(seed, threads, most, options.operations > 0 ? INT32_MAX : 1000);
         rounds++;
         progress(rounds, done, false);
