@@ -89,6 +89,37 @@ static void test_newcomers_claim_for_it(void **state) /* G3, G13, pitfall L01 */
     }
 }
 
+/* Each has its own patience: the first one's claim does not make the newcomers forget the second. */
+static void test_each_has_its_own_patience(void **state) /* G3 */
+{
+    struct twostate_lock lock;
+    struct wanter first;
+    struct wanter second;
+
+    (void)state;
+    assert_int_equal(twostate_lock_init_with(&lock, 0, 64), 0);
+    wanter_init(&first);
+    wanter_init(&second);
+    twostate_lock_acquire(&lock, A);
+    assert_int_equal(twostate_lock_acquire_async(&lock, B, &first.waiter), -EINPROGRESS);
+    spy_clock_set(START + 1000);
+    assert_int_equal(twostate_lock_freeze_async(&lock, &second.waiter), -EINPROGRESS);
+    spy_clock_set(START + 64999);
+    assert_false(twostate_lock_try_acquire(&lock, A));
+    assert_true(has_turn(&lock, GROUP_B));
+    assert_false(has_reserved(&lock, GROUP_DRAIN));
+    spy_clock_set(START + 65000);
+    assert_false(twostate_lock_try_acquire(&lock, A));
+    assert_true(has_turn(&lock, GROUP_B));
+    assert_true(has_reserved(&lock, GROUP_DRAIN));
+    twostate_lock_release(&lock, A);
+    assert_true(told_here(&first, 0));
+    twostate_lock_release(&lock, B);
+    assert_true(told_here(&second, 0));
+    twostate_lock_thaw(&lock);
+    assert_true(at_rest(&lock));
+}
+
 /* Every form of newcomer does: blocking, timed, several holds, a drain, async. */
 static void test_every_newcomer_claims(void **state) /* G3 */
 {
@@ -333,6 +364,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BY_OUR_CLOCK(test_newcomers_claim_for_it),
+        BY_OUR_CLOCK(test_each_has_its_own_patience),
         BY_OUR_CLOCK(test_every_newcomer_claims),
         cmocka_unit_test(test_no_patience),
         cmocka_unit_test(test_one_phase_of_each_other_group),
