@@ -62,16 +62,17 @@ struct twostate_stats_times {
 
 /* Those who want the same of a lock. */
 struct twostate_stats_group {
-    uint64_t acquires;      /* calls that got holds, after a wait or not (a drain gets none) */
-    uint64_t waits;         /* calls that found the lock not to be had, and waited */
-    uint64_t refused;       /* waits in vain: timed out, cancelled, at the limit, deadlock */
-    uint64_t impatient;     /* waits whose patience ran out: they claimed the turn */
-    uint64_t grants;        /* asynchronous waiters that were let in */
-    uint64_t looks;         /* at the lock, before sleeping (spins) */
-    uint64_t sleeps;        /* calls of the kernel to sleep */
-    uint64_t mode_switches; /* times that the group gave up the lock to another, waiting one */
+    uint64_t acquires;  /* calls that got holds, after a wait or not; switches too; not drains */
+    uint64_t waits;     /* calls that found the lock not to be had, and waited */
+    uint64_t refused;   /* waits in vain: timed out, cancelled, at the limit, deadlock */
+    uint64_t impatient; /* waits whose patience ran out: they claimed the turn */
+    uint64_t grants;    /* asynchronous waiters that were let in */
+    uint64_t looks;     /* at the lock, before sleeping (spins) */
+    uint64_t sleeps;    /* calls of the kernel to sleep */
+    uint64_t mode_switches; /* phases that ended by an unlock for another group, or by a switch */
     struct twostate_stats_times wait;
-    struct twostate_stats_times hold; /* from acquire (switch, demote) to release; drain: freezes */
+    struct twostate_stats_times
+        hold; /* of each hold, up to its release or switch; drain: freezes */
 };
 
 /* The members of twostate_stats.groups. */
@@ -90,7 +91,7 @@ struct twostate_stats {
 
 enum twostate_stats_format {
     TWOSTATE_STATS_TEXT = 0, /* a table for people */
-    TWOSTATE_STATS_JSON = 1, /* an object, all numbers of the snapshots in it */
+    TWOSTATE_STATS_JSON = 1, /* all numbers of the snapshots, under the names that they have here */
 };
 
 /* Turns the statistics on, for locks that were not used before. They stay on. */
@@ -106,8 +107,16 @@ TWOSTATE_API bool twostate_stats_snapshot(unsigned number, struct twostate_stats
 TWOSTATE_API void twostate_stats_reset(void);
 
 /*
- * Writes all classes. Returns 0, -EINVAL for another format, or -EIO if something could not be
- * written (ferror tells too). The file is not flushed.
+ * Writes all classes. JSON is an object like this, where ... are more numbers of the structures
+ * above, buckets are [from ns, count], without the empty ones, and an IOLOCK's groups are "shared"
+ * and "exclusive"; names are as the program gave them, so they should be UTF-8:
+ *
+ *     {"classes": [{"name": "lock", "iolock": false, "longest_queue": 2, "groups": [
+ *       {"name": "A", "acquires": 7, ..., "wait": {"count": 1, ..., "buckets": [[8192, 1]]},
+ *        "hold": {...}}, {"name": "B", ...}, {"name": "drain", ...}]}]}
+ *
+ * Returns 0, -EINVAL for another format, or -EIO if something could not be written (ferror tells
+ * too). The file is not flushed.
  */
 TWOSTATE_API int twostate_stats_print(FILE *file, enum twostate_stats_format format);
 
