@@ -220,7 +220,6 @@ struct crowd {
     struct twostate_lock lock;
     uint32_t inside[2];
     uint32_t granted;
-    unsigned long data[2]; /* plain: written by A under A, read under B */
 };
 
 struct member {

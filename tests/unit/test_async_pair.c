@@ -7,6 +7,7 @@
 #include "wanter.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -240,6 +241,74 @@ static void test_cancel_within_a_cancel(void **state) /* pitfalls L09, L15 */
     assert_true(pair_at_rest(&pair));
 }
 
+/*
+ * A cancel while another thread makes room, first at the IOLOCK, then at IOTYPE: it is cancelled
+ * before, between or after, or while it moves from one to the other. Then it is one or the other.
+ */
+struct race {
+    struct obstacle obstacles[2];
+    uint32_t round;
+    uint32_t made_way;
+    uint32_t stop;
+};
+
+static void make_way_each_round(void *argument)
+{
+    struct race *race = argument;
+
+    for (uint32_t round = 1;; round++) {
+        while (load(&race->round) < round) {
+            if (load(&race->stop))
+                return;
+            if (round % 4 == 0)
+                sched_yield();
+        }
+        take_away(&race->obstacles[1]);
+        take_away(&race->obstacles[0]);
+        store(&race->made_way, round);
+    }
+}
+
+static void test_cancel_races_with_the_steps(void **state) /* G9, pitfalls L09, L10 */
+{
+    const struct timespec enough = after_ms(3000);
+    struct race race = {.round = 0};
+    uint32_t cancelled = 0;
+    uint32_t round = 0;
+    struct task task;
+
+    (void)state;
+    task_start(&task, make_way_each_round, &race);
+    for (round = 1; round <= 3000 && (round <= 50 || !is_past(&enough)); round++) {
+        struct twostate_iopair pair = TWOSTATE_IOPAIR_INIT;
+        struct twostate_hold hold;
+        struct wanter wanter;
+        bool gone = false;
+
+        wanter_init(&wanter);
+        race.obstacles[0] = (struct obstacle){.path = TWOSTATE_DIRECT, .in_flight = true};
+        race.obstacles[1] = (struct obstacle){.path = TWOSTATE_DIRECT};
+        put(&race.obstacles[0], &pair);
+        put(&race.obstacles[1], &pair);
+        assert_int_equal(
+            twostate_iopair_begin_async(&pair, TWOSTATE_EXCLUSIVE_IO, &hold, &wanter.waiter),
+            -EINPROGRESS);
+        store(&race.round, round);
+        sys_pause_(round % 256);
+        gone = twostate_waiter_cancel(&wanter.waiter);
+        cancelled += gone;
+        while (load(&race.made_way) < round)
+            sched_yield();
+        assert_int_equal(called(&wanter), !gone);
+        if (!gone)
+            twostate_iopair_end(&hold);
+        assert_true(pair_at_rest(&pair));
+    }
+    store(&race.stop, 1);
+    task_join(&task);
+    print_message("%u of %u cancelled\n", cancelled, round - 1);
+}
+
 static void test_limit_of_holders(void **state) /* G2, G9, pitfall L21 */
 {
     struct twostate_iopair pair = TWOSTATE_IOPAIR_INIT;
@@ -266,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_queued_at_two_steps),
         cmocka_unit_test(test_cancel_lets_others_on),
         cmocka_unit_test(test_cancel_within_a_cancel),
+        cmocka_unit_test(test_cancel_races_with_the_steps),
         cmocka_unit_test(test_limit_of_holders),
     };
 

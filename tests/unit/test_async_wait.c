@@ -174,6 +174,52 @@ static void test_refused(void **state) /* G2, pitfall L21 */
     assert_true(holds_only(&lock, GROUP_A, TWOSTATE_LOCK_MAX_HOLDERS));
 }
 
+/* A pair's begin that has to wait twice: one wait sees it through, or gives up at either step. */
+static void test_pair(void **state) /* G9, pitfalls L09, L10 */
+{
+    (void)state;
+    for (int round = 0; round < 8; round++) {
+        const struct timespec soon = after_ms(10);
+        struct twostate_iopair pair = TWOSTATE_IOPAIR_INIT;
+        struct twostate_iopair before;
+        struct twostate_hold completion;
+        struct twostate_hold first;
+        struct twostate_hold hold;
+        struct twostate_waiter waiter;
+        struct sleeper sleeper;
+
+        prepare(&waiter);
+        twostate_iopair_begin(&pair, TWOSTATE_DIRECT, &first);
+        twostate_iopair_submitting(&first, &completion);
+        twostate_iopair_submitted(&first);
+        before = pair;
+        twostate_iopair_begin(&pair, TWOSTATE_DIRECT, &first);
+        assert_int_equal(twostate_iopair_begin_async(&pair, TWOSTATE_EXCLUSIVE_IO, &hold, &waiter),
+                         -EINPROGRESS);
+        if (round % 2)
+            twostate_iopair_end(&first); /* it waits for IOTYPE from now on */
+        sleeper_start(&sleeper, &waiter, round < 4 ? NULL : &soon);
+        if (round % 2 == 0 && round < 4)
+            twostate_iopair_end(&first);
+        if (round < 2) {
+            twostate_iopair_complete(&completion);
+            assert_int_equal(sleeper_end(&sleeper), 0);
+            assert_int_equal(twostate_iopair_query(&pair).iolock.mode, TWOSTATE_EXCLUSIVE);
+            twostate_iopair_end(&hold);
+            assert_true(pair_at_rest(&pair));
+            continue;
+        }
+        if (round < 4)
+            assert_true(twostate_waiter_cancel(&waiter));
+        assert_int_equal(sleeper_end(&sleeper), round < 4 ? -ECANCELED : -ETIMEDOUT);
+        if (round % 2 == 0 && round >= 4)
+            twostate_iopair_end(&first);
+        assert_true(pair_is_as(&pair, &before));
+        twostate_iopair_complete(&completion);
+        assert_true(pair_at_rest(&pair));
+    }
+}
+
 /* The waiter is on the waiting thread's stack, and gone when that returns: ASan says if not so. */
 struct everything {
     struct twostate_lock lock;
@@ -240,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_cancelled_by_another_thread),
         cmocka_unit_test(test_deadline_must_be_a_time),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_pair),
         cmocka_unit_test(test_under_load),
     };
 
