@@ -317,6 +317,12 @@ static int run_async(struct twostate_hold *hold, const unsigned char *steps,
     return async_end_(waiter, run(hold, steps, limit));
 }
 
+/* Another process could not call back: refused before anything changes, also what could be had. */
+static bool refuses_waiter(const struct twostate_iopair *pair, const struct limit *limit)
+{
+    return limit->waiter && (sys_load_(&pair->iolock_.lock_.word_) & WORD_SHARED);
+}
+
 static int begin(struct twostate_iopair *pair, enum twostate_iopath path,
                  struct twostate_hold *hold, const struct limit *limit)
 {
@@ -325,6 +331,8 @@ static int begin(struct twostate_iopair *pair, enum twostate_iopath path,
                  (int)path);
     if (!wait_deadline_valid_(limit->deadline))
         return -EINVAL;
+    if (refuses_waiter(pair, limit))
+        return -ENOTSUP;
     *hold = (struct twostate_hold){.pair_ = pair, .held_ = marks[path]};
     return run_async(hold, paths[path], limit);
 }
@@ -336,6 +344,8 @@ static int begin_two(struct twostate_iopair *source, struct twostate_iopair *des
         return begin(source, TWOSTATE_EXCLUSIVE_IO, hold, limit);
     if (!wait_deadline_valid_(limit->deadline))
         return -EINVAL;
+    if (refuses_waiter(source, limit) || refuses_waiter(destination, limit))
+        return -ENOTSUP;
     *hold = (struct twostate_hold){.pair_ = source, .destination_ = destination};
     return run_async(hold, remap_two[(uintptr_t)source < (uintptr_t)destination], limit);
 }
@@ -475,6 +485,8 @@ static int extend(struct twostate_hold *hold, const struct limit *limit)
 
     if ((held & HELD_EXTENDING) == 0)
         die(hold, held, "extend_to_direct");
+    if (refuses_waiter(hold->pair_, limit))
+        return -ENOTSUP;
     return run_async(hold, extend_to_direct, limit);
 }
 
@@ -507,6 +519,8 @@ static int retry_unaligned(struct twostate_hold *hold, const struct limit *limit
 
     if (held != (HELD_SHARED | HELD_DIRECT))
         die(hold, held, "retry_unaligned");
+    if (refuses_waiter(pair, limit))
+        return -ENOTSUP;
     take_out(hold, "retry_unaligned");
     give_back(pair, NULL, held);
     return begin(pair, TWOSTATE_UNALIGNED, hold, limit);

@@ -10,6 +10,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <twostate/async.h>
@@ -46,6 +48,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
+    twostate_lock_destroy(&common->lock);
+    twostate_iolock_destroy(&common->iolock);
+    twostate_iopair_destroy(&common->pair);
     shared_memory_free(common, sizeof(*common));
     return 0;
 }
@@ -120,6 +125,34 @@ static void test_waiters_are_woken_by_another_process(void **state)
             child_join(children[n]);
         assert_true(is_free(&common->lock));
     }
+}
+
+/* Where a process maps the memory is its own affair: here the lock has two addresses. */
+static void test_lock_at_two_addresses(void **state) /* G3, G5 */
+{
+    const int fd = memfd_create("lock", MFD_CLOEXEC);
+    struct twostate_lock *maps[2];
+    struct caller waiter;
+
+    (void)state;
+    assert_true(fd >= 0 && ftruncate(fd, sizeof(**maps)) == 0);
+    for (int n = 0; n < 2; n++) {
+        maps[n] = mmap(NULL, sizeof(**maps), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        assert_true(maps[n] != MAP_FAILED);
+    }
+    close(fd);
+    assert_int_equal(twostate_lock_init_with(maps[0], TWOSTATE_PROCESS_SHARED, 64), 0);
+    for (int n = 0; n < 2; n++) {
+        twostate_lock_acquire(maps[n], A);
+        caller_start(&waiter, maps[1 - n], CALL_ACQUIRE, B);
+        AWAIT(has_turn(maps[n], GROUP_B));
+        twostate_lock_release(maps[n], A);
+        caller_join(&waiter);
+        twostate_lock_release(maps[n], B);
+        assert_true(is_free(maps[1 - n]));
+    }
+    for (int n = 0; n < 2; n++)
+        assert_int_equal(munmap(maps[n], sizeof(**maps)), 0);
 }
 
 static void come_and_go(void *argument)
@@ -336,6 +369,7 @@ static void never(struct twostate_waiter *waiter, int result)
 static void test_no_async_waiters(void **state)
 {
     struct twostate_waiter waiter = {.done = never};
+    struct twostate_iopair ours = TWOSTATE_IOPAIR_INIT;
     struct twostate_hold held;
     const uint64_t before = peek(&common->lock);
 
@@ -354,10 +388,26 @@ static void test_no_async_waiters(void **state)
     assert_int_equal(twostate_lock_thaw_to_async(&common->lock, A, &waiter), -ENOTSUP);
     twostate_lock_thaw(&common->lock);
     assert_true(peek(&common->lock) == before);
-    assert_int_equal(twostate_iolock_acquire_async(&common->iolock, TWOSTATE_EXCLUSIVE, &waiter),
-                     -ENOTSUP);
-    assert_int_equal(twostate_iopair_begin_async(&common->pair, TWOSTATE_DIRECT, &held, &waiter),
-                     -ENOTSUP);
+    for (int used = 0; used < 2; used++) { /* though it could be had at once */
+        assert_int_equal(
+            twostate_iolock_acquire_async(&common->iolock, TWOSTATE_EXCLUSIVE, &waiter), -ENOTSUP);
+        assert_int_equal(
+            twostate_iopair_begin_async(&common->pair, TWOSTATE_DIRECT, &held, &waiter), -ENOTSUP);
+        twostate_iolock_acquire(&common->iolock, TWOSTATE_EXCLUSIVE);
+        twostate_iolock_release(&common->iolock, TWOSTATE_EXCLUSIVE);
+        twostate_iopair_begin(&common->pair, TWOSTATE_DIRECT, &held);
+        assert_int_equal(twostate_iopair_retry_unaligned_async(&held, &waiter), -ENOTSUP);
+        twostate_iopair_end(&held); /* it is what it was */
+        twostate_iopair_begin(&common->pair, TWOSTATE_DIRECT_EXTEND, &held);
+        assert_int_equal(twostate_iopair_extend_to_direct_async(&held, &waiter), -ENOTSUP);
+        twostate_iopair_extend_to_direct(&held);
+        twostate_iopair_end(&held);
+        assert_int_equal(
+            twostate_iopair_begin_remap_two_async(&common->pair, &ours, &held, &waiter), -ENOTSUP);
+        assert_int_equal(
+            twostate_iopair_begin_remap_two_async(&ours, &common->pair, &held, &waiter), -ENOTSUP);
+        assert_true(pair_at_rest(&ours));
+    }
     assert_true(is_free(&common->iolock.lock_));
     assert_true(is_free(&common->pair.iolock_.lock_) && is_free(&common->pair.iotype_));
 }
@@ -368,6 +418,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_waiters_are_woken_by_another_process),
+        cmocka_unit_test(test_lock_at_two_addresses),
         TEST(test_processes_contend),
         TEST(test_a_pair_between_processes),
         TEST(test_killed_holder),
