@@ -6,6 +6,7 @@
  * waiter, by being called back, when the steps go on in the thread that granted it (go_on).
  */
 #include <twostate/iopair.h>
+#include <twostate/validate.h>
 
 #include "async.h"
 #include "watch.h"
@@ -312,6 +313,7 @@ static int run_async(struct twostate_hold *hold, const unsigned char *steps,
 
     if (waiter == NULL)
         return run(hold, steps, limit);
+    twostate_validate_disown_hold(hold); /* from here on its steps may go on in any thread */
     waiter->hold_ = hold;
     async_begin_(waiter, go_on);
     return async_end_(waiter, run(hold, steps, limit));

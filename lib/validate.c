@@ -107,7 +107,7 @@ void twostate_validate_adopt(const void *lock)
 void twostate_validate_disown_hold(const struct twostate_hold *hold)
 {
     const struct twostate_lock *locks[4];
-    const unsigned n = on() ? watch_locks_of_(hold, locks) : 0;
+    const unsigned n = watched_() ? watch_locks_of_(hold, locks) : 0;
 
     for (unsigned i = 0; i < n; i++)
         twostate_validate_disown(locks[i]);
@@ -116,7 +116,7 @@ void twostate_validate_disown_hold(const struct twostate_hold *hold)
 void twostate_validate_adopt_hold(const struct twostate_hold *hold)
 {
     const struct twostate_lock *locks[4];
-    const unsigned n = on() ? watch_locks_of_(hold, locks) : 0;
+    const unsigned n = watched_() ? watch_locks_of_(hold, locks) : 0;
 
     for (unsigned i = 0; i < n; i++)
         twostate_validate_adopt(locks[i]);

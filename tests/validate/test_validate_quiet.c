@@ -215,6 +215,24 @@ static void test_async_pair(void **unused)
     twostate_iopair_end(&hold);
 }
 
+/* A hold that waits to change is the request's: the thread that makes room for it goes on with it. */
+static void test_async_extend(void **unused)
+{
+    struct twostate_hold extend;
+
+    (void)unused;
+    waiter = (struct twostate_waiter){.done = done};
+    store(&granted, 0);
+    twostate_iopair_begin(&pair, TWOSTATE_BUFFERED_WRITE, &hold);
+    twostate_iopair_submitting(&hold, &completion);
+    twostate_iopair_submitted(&hold);
+    twostate_iopair_begin(&pair, TWOSTATE_DIRECT_EXTEND, &extend);
+    assert_int_equal(twostate_iopair_extend_to_direct_async(&extend, &waiter), -EINPROGRESS);
+    in_thread(complete, NULL);
+    assert_int_equal(load(&granted), 1);
+    twostate_iopair_end(&extend);
+}
+
 static void test_freeze_and_thaw(void **unused)
 {
     (void)unused;
@@ -290,10 +308,10 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, collect_start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(test_completion_side),  TEST(test_submitter_ends_first), TEST(test_every_path),
-        TEST(test_remap_two),        TEST(test_async_grant),          TEST(test_async_at_once),
-        TEST(test_async_pair),       TEST(test_freeze_and_thaw),      TEST(test_pieces),
-        TEST(test_lock_used_before), TEST(test_many_threads),
+        TEST(test_completion_side), TEST(test_submitter_ends_first), TEST(test_every_path),
+        TEST(test_remap_two),       TEST(test_async_grant),          TEST(test_async_at_once),
+        TEST(test_async_pair),      TEST(test_async_extend),         TEST(test_freeze_and_thaw),
+        TEST(test_pieces),          TEST(test_lock_used_before),     TEST(test_many_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
