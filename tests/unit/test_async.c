@@ -274,6 +274,36 @@ static void test_refused_later(void **state) /* G2, pitfall L21 */
     assert_true(holds_only(&lock, GROUP_A, TWOSTATE_LOCK_MAX_HOLDERS - 1));
 }
 
+/* A switch or a thaw that is had at once lets in who waits for that state. G10, L12, L14. */
+static void test_others_come_in_with_it(void **state)
+{
+    (void)state;
+    for (int thaw = 0; thaw < 2; thaw++) {
+        struct twostate_lock lock = TWOSTATE_LOCK_INIT;
+        struct wanter wanter;
+        struct wanter others[2];
+        struct caller thread;
+
+        wanter_init(&wanter);
+        if (thaw)
+            twostate_lock_freeze(&lock);
+        else
+            twostate_lock_acquire(&lock, A);
+        for (int n = 0; n < 2; n++) {
+            wanter_init(&others[n]);
+            assert_int_equal(acquire_b(&lock, &others[n].waiter), -EINPROGRESS);
+        }
+        caller_start(&thread, &lock, CALL_ACQUIRE, B);
+        AWAIT(waiting(&lock, GROUP_B) == 3);
+        assert_int_equal((thaw ? thaw_to_b : switch_to_b)(&lock, &wanter.waiter), 0);
+        caller_join(&thread);
+        for (int n = 0; n < 2; n++)
+            assert_true(told_here(&others[n], 0));
+        assert_int_equal(called(&wanter), 0);
+        assert_true(holds_only(&lock, GROUP_B, 4));
+    }
+}
+
 /* Each waiter of its own lock: one's release is nothing to the others. */
 static void test_many_locks(void **state)
 {
@@ -305,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_granted_by_another_thread),
         cmocka_unit_test(test_refused_at_once),
         cmocka_unit_test(test_refused_later),
+        cmocka_unit_test(test_others_come_in_with_it),
         cmocka_unit_test(test_many_locks),
     };
 
