@@ -71,8 +71,7 @@ struct twostate_stats_group {
     uint64_t sleeps;    /* calls of the kernel to sleep */
     uint64_t mode_switches; /* phases that ended by an unlock for another group, or by a switch */
     struct twostate_stats_times wait;
-    struct twostate_stats_times
-        hold; /* of each hold, up to its release or switch; drain: freezes */
+    struct twostate_stats_times hold; /* of each hold, n of acquire_n; drain: freezes */
 };
 
 /* The members of twostate_stats.groups. */
