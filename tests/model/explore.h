@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All states of a program, breadth first, each kept once and in full: so that nothing is missed by
+ * a collision, and the first failure found has the shortest way to it.
+ */
+#ifndef MODEL_EXPLORE_H
+#define MODEL_EXPLORE_H
+
+#include "world.h"
+
+#include <stddef.h>
+
+enum verdict {
+    VERDICT_EXHAUSTED, /* every state was seen, and is right */
+    VERDICT_CUT,       /* more states than were allowed; those seen are right */
+    VERDICT_FAILED,
+};
+
+struct exploration {
+    enum verdict verdict;
+    uint32_t states; /* or schedules, of a walk */
+    uint64_t steps;
+    unsigned depth; /* the longest of the shortest ways */
+    double seconds;
+    const char *wrong; /* of a failure */
+    struct choice *way;
+    unsigned length; /* of the way to it */
+};
+
+/* The result's way is to be freed. */
+struct exploration explore(const struct program *program, uint32_t most_states, bool progress);
+
+#endif
