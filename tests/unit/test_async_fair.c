@@ -223,6 +223,31 @@ static void test_one_phase_of_each_other_group(void **state)
     assert_true(holds_only(&lock, GROUP_B, 1));
 }
 
+/*
+ * Unlocked, but it is the turn of B (played): a freeze must wait on; a drain must not, though it
+ * came after the freeze.
+ */
+static void test_drain_passes_a_freeze(void **state) /* G8 */
+{
+    struct twostate_lock lock = TWOSTATE_LOCK_INIT;
+    struct wanter freeze;
+    struct wanter drain;
+
+    (void)state;
+    wanter_init(&freeze);
+    wanter_init(&drain);
+    twostate_lock_acquire(&lock, A);
+    assert_int_equal(twostate_lock_freeze_async(&lock, &freeze.waiter), -EINPROGRESS);
+    assert_int_equal(twostate_lock_drain_async(&lock, &drain.waiter), -EINPROGRESS);
+    __atomic_or_fetch(&lock.word_, word_turn(GROUP_B), __ATOMIC_ACQ_REL);
+    twostate_lock_release(&lock, A);
+    assert_true(told_here(&drain, 0));
+    assert_int_equal(called(&freeze), 0);
+    assert_true(twostate_waiter_cancel(&freeze.waiter));
+    __atomic_and_fetch(&lock.word_, ~word_turn(GROUP_B), __ATOMIC_ACQ_REL);
+    assert_true(at_rest(&lock));
+}
+
 /* Threads and waiters wait side by side, for a state and to drain: none is forgotten. G3, L06, L14. */
 static void test_beside_threads(void **state)
 {
@@ -365,6 +390,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BY_OUR_CLOCK(test_newcomers_claim_for_it),
         BY_OUR_CLOCK(test_each_has_its_own_patience),
+        BY_OUR_CLOCK(test_drain_passes_a_freeze),
         BY_OUR_CLOCK(test_every_newcomer_claims),
         cmocka_unit_test(test_no_patience),
         cmocka_unit_test(test_one_phase_of_each_other_group),
