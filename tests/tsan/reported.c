@@ -210,6 +210,29 @@ static void order_of_two(void)
     join(start(other_then_lock, NULL));
 }
 
+/* The report does not wait for the wait to end, which in a deadlock it never does. */
+
+static int reports;
+
+void __tsan_on_report(void *report);
+void __tsan_on_report(void *report)
+{
+    (void)report;
+    __atomic_fetch_add(&reports, 1, __ATOMIC_RELAXED);
+}
+
+static void order_before_the_wait_ends(void)
+{
+    pthread_t thread;
+
+    join(start(lock_then_other, NULL));
+    twostate_lock_acquire(&lock, B);
+    thread = start(other_then_lock, NULL);
+    await(&reports, 1);
+    twostate_lock_release(&lock, B);
+    join(thread);
+}
+
 static void *iolock_then_lock(void *argument)
 {
     (void)argument;
@@ -319,6 +342,26 @@ static void order_after_adopt(void)
     join(start(mutex_then_lock, NULL));
 }
 
+/* Holds that were released elsewhere take no room for ever. */
+
+static struct twostate_lock many[100];
+
+static void *releases_many(void *argument)
+{
+    for (int i = 0; i < 100; i++)
+        twostate_lock_release(&many[i], A);
+    return argument;
+}
+
+static void order_after_other_releases(void)
+{
+    for (int i = 0; i < 100; i++)
+        twostate_lock_acquire(&many[i], A);
+    join(start(releases_many, NULL));
+    lock_then_mutex(NULL);
+    join(start(mutex_then_lock, NULL));
+}
+
 /* Releases of nothing: ThreadSanitizer reports, then the library stops the program. */
 
 static void double_release(void)
@@ -351,11 +394,13 @@ static const struct test_case cases[] = {
     {"race_with_completion", race_with_completion},
     {"race_with_callback", race_with_callback},
     {"order_of_two", order_of_two},
+    {"order_before_the_wait_ends", order_before_the_wait_ends},
     {"order_iotype_before_iolock", iotype_before_iolock},
     {"order_with_a_mutex", order_with_a_mutex},
     {"order_with_a_drain", order_with_a_drain},
     {"order_with_a_pair", order_with_a_pair},
     {"order_after_adopt", order_after_adopt},
+    {"order_after_other_releases", order_after_other_releases},
     {"double_release", double_release},
     {"double_release_exclusive", double_release_exclusive},
     {"double_release_of_wrong_state", double_release_of_wrong_state},

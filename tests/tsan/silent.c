@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#define ROUNDS 2000
+#define ROUNDS 500
 
 static struct twostate_lock lock;
 static struct twostate_iolock iolock;
@@ -64,7 +64,7 @@ static void states(void)
 
     join(a);
     join(b);
-    CHECK(data == 2 * ROUNDS);
+    CHECK(data == 2L * ROUNDS);
 }
 
 /* Every release, in whatever order, happens before the other state: also of those not last. */
@@ -255,7 +255,27 @@ static void exclusives(void)
         threads[i] = start(exclusive_user, NULL);
     for (int i = 0; i < 3; i++)
         join(threads[i]);
-    CHECK(data == 3 * ROUNDS);
+    CHECK(data == 3L * ROUNDS);
+}
+
+static void *exclusive_only(void *argument)
+{
+    (void)argument;
+    for (int i = 0; i < ROUNDS; i++) {
+        twostate_iolock_acquire(&iolock, TWOSTATE_EXCLUSIVE);
+        data++;
+        twostate_iolock_release(&iolock, TWOSTATE_EXCLUSIVE);
+    }
+    return NULL;
+}
+
+static void exclusives_only(void)
+{
+    pthread_t first = start(exclusive_only, NULL);
+    pthread_t second = start(exclusive_only, NULL);
+
+    join(first);
+    join(second);
 }
 
 /* Completion-side release (G6), told and untold. */
@@ -307,17 +327,21 @@ static void released_elsewhere(void)
     join(thread);
 }
 
-/* While the request holds the lock, this thread does not. */
+/* While the request holds the lock, this thread does not: the mutex comes first. */
 static void handed_over(void)
 {
     pthread_t thread = start(completer, NULL);
+    pthread_t waiter;
 
     twostate_lock_acquire(&lock, B);
     twostate_validate_disown(&lock);
     mutex_alone();
     data++;
+    waiter = start(lock_inside_mutex, NULL);
+    while (twostate_lock_query(&lock).waiting_a == 0)
+        sched_yield();
     send(&step, 1);
-    lock_inside_mutex(NULL);
+    join(waiter);
     join(thread);
 }
 
@@ -446,13 +470,20 @@ static void *in_order(void *argument)
     return NULL;
 }
 
+static struct twostate_lock one, two;
+
 static void used_again(void)
 {
-    static struct twostate_lock one, two;
-
     join(start(in_order, (struct twostate_lock *[]){&one, &two}));
-    twostate_lock_init(&one);
-    twostate_lock_init(&two);
+    CHECK(twostate_lock_init_with(&one, 0, 128) == 0);
+    CHECK(twostate_lock_init_with(&two, 0, 128) == 0);
+    join(start(in_order, (struct twostate_lock *[]){&two, &one}));
+}
+
+static void zeroed_again(void)
+{
+    join(start(in_order, (struct twostate_lock *[]){&one, &two}));
+    one = two = (struct twostate_lock)TWOSTATE_LOCK_INIT;
     join(start(in_order, (struct twostate_lock *[]){&two, &one}));
 }
 
@@ -465,6 +496,7 @@ static const struct test_case cases[] = {
     {"drain_and_free", drain_and_free},
     {"query_and_free", query_and_free},
     {"exclusives", exclusives},
+    {"exclusives_only", exclusives_only},
     {"released_elsewhere", released_elsewhere},
     {"handed_over", handed_over},
     {"many_holds", many_holds},
@@ -472,6 +504,7 @@ static const struct test_case cases[] = {
     {"pair_exclusion", pair_exclusion},
     {"try_against_order", try_against_order},
     {"used_again", used_again},
+    {"zeroed_again", zeroed_again},
 };
 
 int main(int argc, char **argv)

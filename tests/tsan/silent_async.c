@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 
-#define ROUNDS 500
+#define ROUNDS 200
 
 struct request {
     struct twostate_waiter waiter;
@@ -70,6 +70,86 @@ static void callback(void)
     twostate_lock_acquire(&lock, A);
     twostate_lock_release(&lock, A);
     pthread_mutex_unlock(&mutex);
+}
+
+/* The callback comes with the last release, and sees what was done before the first, too. */
+
+static long early;
+
+static void *leaves_early(void *argument)
+{
+    (void)argument;
+    twostate_lock_acquire(&lock, A);
+    early = 1;
+    await(&step, 1);
+    twostate_lock_release(&lock, A);
+    reach(&step, 2);
+    return NULL;
+}
+
+static void sees_early(struct twostate_waiter *waiter, int result)
+{
+    (void)waiter;
+    CHECK(result == 0 && early == 1);
+    early++;
+    twostate_lock_release(&lock, B);
+}
+
+static void callback_of_the_last(void)
+{
+    struct twostate_waiter waiter = {.done = sees_early};
+    pthread_t thread = start(leaves_early, NULL);
+
+    while (twostate_lock_query(&lock).holders == 0)
+        sched_yield();
+    twostate_lock_acquire(&lock, A);
+    CHECK(twostate_lock_acquire_async(&lock, B, &waiter) == -EINPROGRESS);
+    reach(&step, 1);
+    await(&step, 2);
+    twostate_lock_release(&lock, A);
+    join(thread);
+}
+
+/* The thread that granted a hold does not have it. */
+
+static void *grants_and_goes_on(void *argument)
+{
+    twostate_lock_acquire(&lock, A);
+    reach(&step, 1);
+    await(&step, 2);
+    twostate_lock_release(&lock, A);
+    CHECK(pthread_mutex_lock(&mutex) == 0);
+    pthread_mutex_unlock(&mutex);
+    reach(&step, 3);
+    return argument;
+}
+
+static void *lock_inside_mutex(void *argument)
+{
+    CHECK(pthread_mutex_lock(&mutex) == 0);
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_release(&lock, A);
+    pthread_mutex_unlock(&mutex);
+    return argument;
+}
+
+static void granter_goes_on(void)
+{
+    struct twostate_waiter waiter = {.done = NULL};
+    pthread_t granter = start(grants_and_goes_on, NULL);
+    pthread_t thread;
+
+    await(&step, 1);
+    CHECK(twostate_lock_acquire_async(&lock, B, &waiter) == -EINPROGRESS);
+    reach(&step, 2);
+    CHECK(twostate_waiter_wait(&waiter, NULL) == 0);
+    await(&step, 3);
+    thread = start(lock_inside_mutex, NULL);
+    while (twostate_lock_query(&lock).waiting_a == 0)
+        sched_yield();
+    twostate_lock_release(&lock, B);
+    join(granter);
+    join(thread);
 }
 
 /* Without a callback: the thread waits, and sees what was done under the other state. */
@@ -162,11 +242,13 @@ static void pair_exclusion(void)
 
     join(threads[0]);
     join(threads[1]);
-    CHECK(data == 2 * ROUNDS);
+    CHECK(data == 2L * ROUNDS);
 }
 
 static const struct test_case cases[] = {
     {"callback", callback},
+    {"callback_of_the_last", callback_of_the_last},
+    {"granter_goes_on", granter_goes_on},
     {"waiter_wait", waiter_wait},
     {"cancel_after_grant", cancel_after_grant},
     {"event_loop", event_loop},
