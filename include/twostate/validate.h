@@ -121,7 +121,7 @@ TWOSTATE_API struct twostate_validate_info twostate_validate_query(void);
 /*
  * Hands over: the newest hold that the calling thread has of the lock (a struct twostate_lock or
  * struct twostate_iolock) is no longer the thread's, and any thread may give it back.
- * Does nothing while the validator is off.
+ * Does nothing while the validator is off, but that ThreadSanitizer is told (lock.h).
  */
 TWOSTATE_API void twostate_validate_disown(const void *lock);
 
