@@ -117,6 +117,7 @@ void holds_add_(const struct watch_call *call, const struct stack *stack, struct
         .exclusive = call->exclusive,
         .paired = class_paired_(call->lock),
         .shared = (__atomic_load_n(&call->lock->word_, __ATOMIC_RELAXED) & WORD_SHARED) != 0,
+        .ordered = call->waits && holder != NULL,
         .count = call->holds,
         .since = now.tv_sec * INT64_C(1000000000) + now.tv_nsec,
         .thread = holds_self_()->thread,
@@ -195,6 +196,7 @@ void holds_hand_(struct hold *hold, struct holder *holder)
     }
     unlink_from_holder(hold);
     link_to_holder(hold, holder);
+    hold->ordered = false;
 }
 
 void holds_abandon_(struct holder *holder)

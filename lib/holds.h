@@ -42,6 +42,7 @@ struct hold {
     bool exclusive;                   /* an IOLOCK */
     bool paired;                      /* of an IO pair */
     bool shared;                      /* between processes */
+    bool ordered; /* it was waited for, so the order knows it (validate_order.h) */
     uint32_t count;
     int64_t since; /* CLOCK_MONOTONIC, ns */
     int thread;    /* the kernel's id of the thread that took it */

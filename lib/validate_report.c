@@ -104,6 +104,13 @@ void report_line_(const char *format, ...)
     va_end(args);
 }
 
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash == NULL ? path : slash + 1;
+}
+
 static void say_frame(unsigned n, const void *address)
 {
     Dl_info info = {0};
@@ -116,7 +123,7 @@ static void say_frame(unsigned n, const void *address)
     if (info.dli_sname != NULL)
         say(" %s+%#tx", info.dli_sname, call - (const char *)info.dli_saddr);
     if (info.dli_fname != NULL)
-        say(" (%s+%#tx)", info.dli_fname, call - (const char *)info.dli_fbase);
+        say(" (%s+%#tx)", base_name(info.dli_fname), call - (const char *)info.dli_fbase);
 }
 
 void report_stack_of_(const char *title, const struct stack *stack)
@@ -173,7 +180,8 @@ static void say_end(const char *what, const char *call, const struct order_end *
 
 void report_cycle_(const struct order_cycle *cycle)
 {
-    report_line_("the other order, as it was before:");
+    report_line_("the other order, as it was before, in %u step%s:", cycle->length,
+                 cycle->length == 1 ? "" : "s");
     for (unsigned n = 0; n < cycle->length && n < ORDER_PATH; n++) {
         const struct order_edge *edge = cycle->edges[n];
 
@@ -184,7 +192,7 @@ void report_cycle_(const struct order_cycle *cycle)
         report_stack_of_("called", &edge->wanted);
     }
     if (cycle->length > ORDER_PATH)
-        report_line_("and %u more", cycle->length - ORDER_PATH);
+        report_line_("and so on");
 }
 
 static void keep(void)

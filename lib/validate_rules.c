@@ -134,6 +134,23 @@ static void check_order(const struct present *present, const struct hold *hold)
     report_end_();
 }
 
+/*
+ * The newest hold that was waited for comes after the older ones already, so the order with them
+ * follows from the order with it. What was taken without a wait comes after nothing.
+ */
+static void check_others(const struct present *present)
+{
+    bool ordered = false;
+
+    for (const struct hold *hold = holds_self_()->newest; hold; hold = hold->next_of_holder) {
+        if (hold->lock == present->call->lock)
+            continue;
+        if (check_rank(present, hold) && !ordered)
+            check_order(present, hold);
+        ordered = ordered || hold->ordered;
+    }
+}
+
 bool rules_wait_(const struct watch_call *call)
 {
     struct present present = {.call = call,
@@ -147,9 +164,7 @@ bool rules_wait_(const struct watch_call *call)
     report_stack_(&present.stack, call->site);
     if (same != NULL)
         for_itself = check_same_lock(&present, same);
-    for (const struct hold *hold = holds_self_()->newest; hold; hold = hold->next_of_holder)
-        if (hold->lock != call->lock && check_rank(&present, hold))
-            check_order(&present, hold);
+    check_others(&present);
     return for_itself;
 }
 

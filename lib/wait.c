@@ -402,6 +402,7 @@ static int take_watched(struct twostate_lock *lock, const struct want *want,
     int result = 0;
 
     call.async = limit->waiter != NULL;
+    call.waits = waits;
     if (waits)
         result = watch_wait_(&call);
     if (result == 0 || limit->infallible)

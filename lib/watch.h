@@ -39,6 +39,7 @@ struct watch_call {
     uint32_t holds;   /* how many holds it takes or gives back; 0: a drain */
     bool switching;   /* it turns a hold of the caller's into one of `group` */
     bool async;       /* what it takes belongs to a request, not to the calling thread */
+    bool waits;       /* it was told to watch_wait_ */
 };
 
 /*

@@ -127,6 +127,40 @@ static void test_three_locks(void **unused)
     EXPECT(ORDER, &x, "x_then_y+", "y_then_z+", "z_then_x+");
 }
 
+/* What follows from what is known needs no room, and is known all the same. */
+static void test_nested_deeply(void **unused)
+{
+    enum { LOCKS = 300 };
+    static struct twostate_lock locks[LOCKS];
+
+    (void)unused;
+    for (int i = 0; i < LOCKS; i++)
+        twostate_lock_acquire(&locks[i], A);
+    for (int i = 0; i < LOCKS; i++)
+        twostate_lock_release(&locks[i], A);
+    expect_none();
+    assert_int_equal(twostate_validate_query().orders_missed, 0);
+    nest(&locks[LOCKS - 1], &locks[0]);
+    EXPECT(ORDER, &locks[0], "in 299 steps");
+}
+
+/* A try in between comes after nothing, so nothing follows from it. */
+static void test_nested_with_a_try(void **unused)
+{
+    (void)unused;
+    twostate_lock_acquire(&x, A);
+    assert_true(twostate_lock_try_acquire(&y, A));
+    twostate_lock_acquire(&z, A);
+    twostate_lock_release(&z, A);
+    twostate_lock_release(&y, A);
+    twostate_lock_release(&x, A);
+    z_then_x(NULL);
+    EXPECT(ORDER, &x, "z_then_x+");
+    nest(&z, &y);
+    EXPECT(ORDER, &y, "acquire B");
+    y_then_x(NULL); /* the try waited for nothing */
+}
+
 static const struct twostate_class low = {"low", 10};
 static const struct twostate_class high = {"high", 20};
 static const struct twostate_class first = {"first", 0};
@@ -345,6 +379,8 @@ int main(void)
         TEST(test_two_locks),
         TEST(test_said_once),
         TEST(test_three_locks),
+        TEST(test_nested_deeply),
+        TEST(test_nested_with_a_try),
         TEST(test_classes),
         TEST(test_locks_of_one_class),
         TEST(test_user_ranks),
