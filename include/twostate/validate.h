@@ -22,7 +22,8 @@
  *                  drains or freezes while holding, switches with two holds
  *   recursion      holds a state and acquires it again: it waits for itself once the lock is being
  *                  handed to the other state. (twostate_lock_join never waits.)
- *   hand-off       gives back what another thread acquired, and that nobody handed over (disown)
+ *   hand-off       gives back what another thread acquired and did not hand over: the locks allow
+ *                  that, but the validator must be told (disown, disown_hold)
  *   leak           ends while it holds; destroys a lock, or initialises it again, while it is held
  *   free           frees memory with a lock in it that is held or waited for (validate_free)
  *   fork           forks while it holds: the child's copy is held too, by nobody
