@@ -182,6 +182,36 @@ static void test_classes(void **unused)
     EXPECT(ORDER, &x2, "class first", "class second");
 }
 
+/* One lock has a class, the other is itself. */
+static void test_class_and_none(void **unused)
+{
+    (void)unused;
+    twostate_lock_set_class(&x, &first);
+    x_then_y(NULL);
+    nest(&x, &z);
+    y_then_x(NULL);
+    EXPECT(ORDER, &x, "class first", "class lock");
+    z_then_x(NULL);
+    EXPECT(ORDER, &x, "class first", "class lock");
+}
+
+/* Locks that have no class have nothing in common. */
+static void test_other_locks_without_a_class(void **unused)
+{
+    static struct twostate_iolock a;
+    static struct twostate_iolock b;
+
+    (void)unused;
+    twostate_iolock_acquire(&a, TWOSTATE_SHARED);
+    twostate_lock_acquire(&x, A);
+    twostate_lock_release(&x, A);
+    twostate_iolock_release(&a, TWOSTATE_SHARED);
+    twostate_lock_acquire(&y, A);
+    twostate_iolock_acquire(&b, TWOSTATE_SHARED);
+    twostate_iolock_release(&b, TWOSTATE_SHARED);
+    twostate_lock_release(&y, A);
+}
+
 static void test_locks_of_one_class(void **unused)
 {
     (void)unused;
@@ -382,6 +412,8 @@ int main(void)
         TEST(test_nested_deeply),
         TEST(test_nested_with_a_try),
         TEST(test_classes),
+        TEST(test_class_and_none),
+        TEST(test_other_locks_without_a_class),
         TEST(test_locks_of_one_class),
         TEST(test_user_ranks),
         TEST(test_iotype_before_iolock),
