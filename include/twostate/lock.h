@@ -42,10 +42,11 @@
  * TWOSTATE_PROCESS_SHARED. After a fork the child has copies of the others, in which the holds and
  * the waiters of all the parent's threads are counted: those that were in use it initialises again.
  * A null or misaligned lock is undefined, as a null mutex is.
- * ThreadSanitizer: understands the lock, also in a program that is built with it while the library is
- * not. There a race between holders of one state is reported too, for nothing orders them (G11), and
- * so are inversions of the order of locks. A hold that another thread will give back should be handed
- * over (twostate_validate_disown): else what this thread locks meanwhile may be taken for an inversion.
+ * ThreadSanitizer: understands the lock, also in a program that is built with it while the library
+ * is not. There a race between holders of one state is reported too, for nothing orders them (G11),
+ * and so are inversions of the order of locks. A hold that another thread will give back should be
+ * handed over (twostate_validate_disown), or what this thread locks meanwhile may be taken for an
+ * inversion.
  * Clang's thread-safety analysis: thread_safety.h.
  *
  * Source: two_state_shared_lock of bcachefs names the idea; the algorithm (barge, wake once, then
