@@ -312,7 +312,8 @@ static uint32_t sign_of(uint32_t node, unsigned depth)
     if (known[node].sign[depth] != NONE)
         return known[node].sign[depth];
     if (depth > 0)
-        size += outcomes(node, depth - !passes(automaton_request(node)->kind), key.next) * sizeof(key.next[0]);
+        size += outcomes(node, depth - !passes(automaton_request(node)->kind), key.next) *
+                sizeof(key.next[0]);
     key.request = *automaton_request(node);
     get_left(node, key.left);
     key.depth = depth;

@@ -8,7 +8,8 @@
  *   G3  the bound, in turns, once a waiter has claimed                 check_turns
  *   G7  no access to a word that may have been freed                   world.c
  *   G8  a drain that returned has seen the lock unlocked or frozen     check_return
- *   G9  a call that failed has taken nothing; when all is over, the word is as at first
+ *   G9  a call that failed has taken nothing; nobody is asleep who may enter, unless somebody is in
+ *       the middle of a call; when all is over, the word is as at first
  *   G10 a switch changes the state of one hold, the caller's           check_word
  *   G13 a try that failed had a reason                                 check_return
  *   and a thread is asleep only if somebody is on the way who will wake it (check_stuck).
@@ -101,11 +102,11 @@ static const char *check_holds(struct world *world, const struct program *progra
     const uint64_t state = after & WORD_STATES;
 
     if (is > was) {
-        const bool takes = thread->call == CALL_ACQUIRE || thread->call == CALL_TRY ||
-                           thread->call == CALL_JOIN;
+        const bool takes =
+            thread->call == CALL_ACQUIRE || thread->call == CALL_TRY || thread->call == CALL_JOIN;
 
-        if (takes && thread->mutexes == 0 && thread->moving == 0 && state == word_held(thread->group) &&
-            is - was == thread->wanted && thread->wanted > 0) {
+        if (takes && thread->mutexes == 0 && thread->moving == 0 &&
+            state == word_held(thread->group) && is - was == thread->wanted && thread->wanted > 0) {
             thread->moving = thread->wanted;
             thread->state = thread->group;
         } else if (program->async) {
@@ -137,10 +138,9 @@ static void notice(const struct program *program, struct thread *thread, uint64_
         thread->seen |= SEEN_UNLOCKED;
     if (w & WORD_SWITCHING)
         thread->seen |= SEEN_SWITCHING;
-    if (thread->call == CALL_TRY &&
-        ((states && states != word_held(thread->group)) ||
-         (turn && turn != word_turn(thread->group)) ||
-         (states && exclusive(program, 0) && thread->group == GROUP_B)))
+    if (thread->call == CALL_TRY && ((states && states != word_held(thread->group)) ||
+                                     (turn && turn != word_turn(thread->group)) ||
+                                     (states && exclusive(program, 0) && thread->group == GROUP_B)))
         thread->seen |= SEEN_REFUSED;
     if (thread->call == CALL_SWITCH && word_holders(w) > 1)
         thread->seen |= SEEN_REFUSED;
@@ -242,8 +242,7 @@ const char *check_return(struct world *world, const struct program *program, uns
     if (result == 0 && moved == 0 && thread->wanted > 0 && call != CALL_RELEASE &&
         call != CALL_SWITCH) {
         if (program->async && world->handed[thread->group] >= thread->wanted) {
-            world->handed[thread->group] =
-                (uint8_t)(world->handed[thread->group] - thread->wanted);
+            world->handed[thread->group] = (uint8_t)(world->handed[thread->group] - thread->wanted);
             thread->moving = thread->wanted;
             thread->state = thread->group;
         } else {
@@ -261,6 +260,28 @@ const char *check_return(struct world *world, const struct program *program, uns
     return wrong;
 }
 
+/* With nobody in the middle of a call, nobody is asleep who may enter: parked behind nobody (G9). */
+static const char *check_parked(const struct world *world, const struct program *program)
+{
+    const uint64_t w = world->word[0];
+
+    for (unsigned i = 0; i < program->threads; i++)
+        if (world->thread[i].call != CALL_NONE && world->thread[i].status == STATUS_READY)
+            return NULL;
+    for (unsigned i = 0; i < program->threads; i++) {
+        const struct thread *thread = &world->thread[i];
+        const enum group group = (enum group)thread->group;
+
+        if (thread->status != STATUS_ASLEEP)
+            continue;
+        if (thread->call == CALL_SWITCH
+                ? word_holders(w) == 1
+                : word_admits(w, group, exclusive(program, 0), thread->wanted))
+            return "somebody is asleep who may enter, and nobody is about to wake it (G9)";
+    }
+    return NULL;
+}
+
 const char *check_state(const struct world *world, const struct program *program)
 {
     const uint64_t w = world->word[0];
@@ -271,8 +292,7 @@ const char *check_state(const struct world *world, const struct program *program
     for (unsigned g = 0; g < 3; g++)
         total[g] = (unsigned)world->pool[g] + world->handed[g];
     for (unsigned i = 0; i < program->threads; i++)
-        total[world->thread[i].state] +=
-            (unsigned)world->thread[i].held + world->thread[i].moving;
+        total[world->thread[i].state] += (unsigned)world->thread[i].held + world->thread[i].moving;
     if ((total[0] && total[1]) || (total[0] && total[2]) || (total[1] && total[2]))
         return "two states are held at the same time (G1)";
     if (program->subject == SUBJECT_IOLOCK && total[1] > 1)
@@ -282,7 +302,7 @@ const char *check_state(const struct world *world, const struct program *program
     for (unsigned g = 0; g < 3; g++)
         if (total[g] && (w & WORD_STATES) != word_held((enum group)g))
             return "the word's state is not the one that is held (G1)";
-    return NULL;
+    return program->async ? NULL : check_parked(world, program);
 }
 
 /* Waits for an event that others bring, and does nothing by itself but give up. */

@@ -20,11 +20,11 @@ struct search {
     uint32_t parents_room;
     uint64_t steps;
     const char *wrong;
-    uint32_t wrong_state; /* where it went wrong, and by which choice; none if it is the state itself */
+    uint32_t
+        wrong_state; /* where it went wrong, and by which choice; none if it is the state itself */
     struct choice wrong_choice;
     bool by_choice;
 };
-
 
 static unsigned words_of(const struct program *program)
 {
@@ -88,8 +88,7 @@ static uint32_t put(struct search *search, struct world *world, uint32_t parent,
         return state;
     if (state == search->parents_room) {
         search->parents_room = search->parents_room * 2 + 1024;
-        search->parents =
-            realloc(search->parents, search->parents_room * sizeof(*search->parents));
+        search->parents = realloc(search->parents, search->parents_room * sizeof(*search->parents));
         if (search->parents == NULL)
             abort();
     }

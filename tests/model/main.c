@@ -29,8 +29,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 struct options {
     struct program program;
@@ -64,15 +64,24 @@ static bool set_subject(struct program *program, const char *name)
 static bool parse(struct options *options, int argc, char **argv)
 {
     static const struct option names[] = {
-        {"subject", required_argument, NULL, 's'},   {"full", no_argument, NULL, 'f'},
-        {"splits", required_argument, NULL, 'k'},    {"spurious", required_argument, NULL, 'w'},
-        {"patience-0", no_argument, NULL, '0'},      {"shared", no_argument, NULL, 'S'},
-        {"states", required_argument, NULL, 'n'},    {"random", required_argument, NULL, 'r'},
-        {"pct", required_argument, NULL, 'p'},       {"schedules", required_argument, NULL, 'N'},
-        {"changes", required_argument, NULL, 'c'},   {"replay", required_argument, NULL, 'R'},
-        {"expect-failure", no_argument, NULL, 'x'},  {"progress", no_argument, NULL, 'P'},
-        {"set", required_argument, NULL, 't'},       {"sets", no_argument, NULL, 'T'},
-        {"ops", no_argument, NULL, 'o'},             {NULL, 0, NULL, 0},
+        {"subject", required_argument, NULL, 's'},
+        {"full", no_argument, NULL, 'f'},
+        {"splits", required_argument, NULL, 'k'},
+        {"spurious", required_argument, NULL, 'w'},
+        {"patience-0", no_argument, NULL, '0'},
+        {"shared", no_argument, NULL, 'S'},
+        {"states", required_argument, NULL, 'n'},
+        {"random", required_argument, NULL, 'r'},
+        {"pct", required_argument, NULL, 'p'},
+        {"schedules", required_argument, NULL, 'N'},
+        {"changes", required_argument, NULL, 'c'},
+        {"replay", required_argument, NULL, 'R'},
+        {"expect-failure", no_argument, NULL, 'x'},
+        {"progress", no_argument, NULL, 'P'},
+        {"set", required_argument, NULL, 't'},
+        {"sets", no_argument, NULL, 'T'},
+        {"ops", no_argument, NULL, 'o'},
+        {NULL, 0, NULL, 0},
     };
     struct program *program = &options->program;
     int option = 0;
@@ -195,8 +204,7 @@ static int run(const struct options *options)
     automaton_init(!program->async && program->splits == 0);
     if (options->replay) {
         static struct choice way[20000];
-        const unsigned length =
-            trace_parse(options->replay, way, sizeof(way) / sizeof(way[0]));
+        const unsigned length = trace_parse(options->replay, way, sizeof(way) / sizeof(way[0]));
 
         trace_print(stdout, program, way, length);
         return length == 0;

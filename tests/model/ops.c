@@ -266,8 +266,8 @@ static void run_query_free(const struct op *op)
     (void)op;
     say(REQ_AWAIT, AWAIT_CLOSING, 0, 0);
     if (twostate_lock_query(LOCK).holders == 0) {
-        twostate_lock_destroy(LOCK);
         say(REQ_AWAIT, AWAIT_DRAINED, 0, 0);
+        twostate_lock_destroy(LOCK);
         say(REQ_FREE, 0, 0, 0);
     }
 }
@@ -553,13 +553,21 @@ static void run_pair(const struct op *op)
 }
 
 #define LOCK_OP(name, what, run, state, form, then)                                                \
-    {name, what, run, SUBJECT_LOCK, state, form, then, false, then == THEN_POOL}
+    {                                                                                              \
+        name, what, run, SUBJECT_LOCK, state, form, then, false, then == THEN_POOL                 \
+    }
 #define IOLOCK_OP(name, what, run, mode, form, then)                                               \
-    {name, what, run, SUBJECT_IOLOCK, mode, form, then, false, (then) == THEN_POOL}
+    {                                                                                              \
+        name, what, run, SUBJECT_IOLOCK, mode, form, then, false, (then) == THEN_POOL              \
+    }
 #define PAIR_OP(name, what, path, form, then)                                                      \
-    {name, what, run_pair, SUBJECT_PAIR, path, form, then, false, false}
+    {                                                                                              \
+        name, what, run_pair, SUBJECT_PAIR, path, form, then, false, false                         \
+    }
 #define ASYNC_OP(name, what, run, subject, state, form, then)                                      \
-    {name, what, run, subject, state, form, then, true, false}
+    {                                                                                              \
+        name, what, run, subject, state, form, then, true, false                                   \
+    }
 #define BOTH(name, what, run, form, then)                                                          \
     LOCK_OP(name "A", what, run, TWOSTATE_A, form, then),                                          \
         LOCK_OP(name "B", what, run, TWOSTATE_B, form, then)

@@ -77,6 +77,21 @@ bool program_add(struct program *program, const char *word, size_t length)
     return word == end && script.rounds > 0;
 }
 
+/* So that threads that are alike are neighbours, and can be put in order (world_sort). */
+static void sort(struct program *program)
+{
+    for (unsigned i = 1; i < program->threads; i++) {
+        for (unsigned j = i; j > 0; j--) {
+            const struct script above = program->script[j - 1];
+
+            if (memcmp(&above, &program->script[j], sizeof(above)) <= 0)
+                break;
+            program->script[j - 1] = program->script[j];
+            program->script[j] = above;
+        }
+    }
+}
+
 /* Releases what the others leave in the pool, and nothing else. */
 static void add_releaser(struct program *program)
 {
@@ -100,6 +115,7 @@ void program_finish(struct program *program)
     }
     if (pools)
         add_releaser(program);
+    sort(program);
     for (unsigned i = 0; i < program->threads; i++) {
         unsigned like = 0;
 

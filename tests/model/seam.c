@@ -212,6 +212,4 @@ void watch_waited_(void)
 }
 
 void twostate_validate_disown_hold(void);
-void twostate_validate_disown_hold(void)
-{
-}
+void twostate_validate_disown_hold(void) {}

@@ -71,9 +71,8 @@ static inline bool sys_cas_(uint64_t *word, uint64_t *seen, uint64_t next)
 
 #ifndef MODEL_SEAM_ITSELF
 #define __atomic_load_n(address, order)                                                            \
-    _Generic((address),                                                                            \
-        uint32_t *: 0U,                                                                            \
-        default: sys_load_((const uint64_t *)(const void *)(address)))
+    _Generic((address), uint32_t * : 0U, default                                                   \
+             : sys_load_((const uint64_t *)(const void *)(address)))
 #define __atomic_compare_exchange_n(address, seen, next, weak, success, failure)                   \
     sys_cas_(address, seen, next)
 #endif

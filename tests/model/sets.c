@@ -5,13 +5,77 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The kinds of operations, where all of them are too many. */
+#define BASIC "aA|aB|tA|TA|d"
+#define MIX   "aA|aB|tA|TA|d|f"
+#define IO    "as|ax|tx|Tx|dx"
+
 struct set {
     const char *name;
-    const char *lines[32];
+    const char *lines[24];
 };
 
 static const struct set sets[] = {
-    {"try", {"all all"}},
+    /* Every access to a word is a step. */
+    {"full",
+     {"--full all all", "--full all+ all+", "--full --patience-0 all all",
+      "--full --subject iolock all all", "--full --subject pair all all",
+      "--full " BASIC " " BASIC " " BASIC, "--full --subject iolock " IO " " IO " " IO}},
+    /* Three threads, one operation each of all there are. */
+    {"lock3", {"all all all"}},
+    {"patience0", {"--patience-0 all all all"}},
+    {"shared", {"--shared " MIX "|sA|nA " MIX "|sA|nA " MIX "|sA|nA", "--shared --full all all"}},
+    {"iolock3", {"--subject iolock all all all", "--subject iolock --patience-0 all all all"}},
+    {"pair3", {"--subject pair all all all"}},
+    /* Four threads, one operation each. */
+    {"lock4",
+     {"aA|aB|tA|TA aA|aB|tA|TA aA|aB|tA|TA aA|aB|tA|TA",
+      "aA|aB|d|Td aA|aB|d|Td aA|aB|d|Td aA|aB|d|Td", "aA|aB|f|sA aA|aB|f|sA aA|aB|f|sA aA|aB|f|sA",
+      "aA|aB|nA|hA aA|aB|nA|hA aA|aB|nA|hA aA|aB|nA|hA", "aA|TB|LA aA|TB|LA aA|TB|LA aA|TB|LA",
+      "aA|aB|jA|yB aA|aB|jA|yB aA|aB|jA|yB aA|aB|jA|yB"}},
+    {"iolock4", {"--subject iolock " IO " " IO " " IO " " IO}},
+    /* Three threads, three operations each; two and three, for ever. */
+    {"rounds",
+     {"aA|aB|tA|d,aA|aB|tA|d,aA|aB|tA|d aA|aB|tA|d,aA|aB|tA|d,aA|aB|tA|d "
+      "aA|aB|tA|d,aA|aB|tA|d,aA|aB|tA|d",
+      "aA|TB|f,aA|TB|f,aA|TB|f aA|TB|f,aA|TB|f,aA|TB|f aA|TB|f,aA|TB|f,aA|TB|f",
+      "aA|aB|sA,aA|aB|sA,aA|aB|sA aA|aB|sA,aA|aB|sA,aA|aB|sA aA|aB|sA,aA|aB|sA,aA|aB|sA",
+      "--subject iolock as|ax|dx,as|ax|dx,as|ax|dx as|ax|dx,as|ax|dx,as|ax|dx "
+      "as|ax|dx,as|ax|dx,as|ax|dx",
+      "aA* aB* d*", "aA|aB* aA|aB* tA|d*", MIX "* " MIX "*"}},
+    /* A load that goes stale now and then. */
+    {"splits", {"--splits 1 " MIX " " MIX " " MIX, "--splits 2 aA|aB|TA aA|aB|TA aA|aB|TA"}},
+    /* Waiters without a thread. */
+    {"async",
+     {"cA cB aA", "cA aB cf", "cA cA cB", "cd aA cB", "wA aB cA", "WB aA WB", "kA kB d",
+      "--patience-0 cA cB aA", "aA|aB|tA|d|cA|cB aA|aB|tA|d|cA|cB aA|aB|tA|d|cA|cB",
+      "--subject iolock cs cx as", "--subject iolock cx cx ax"}},
+    /* The memory may be freed (G7): after a drain, an acquire of the other state, a query. Of two
+     * drains one frees, and only when the other has returned; else it is wrong. */
+    {"free",
+     {"Fd " BASIC " " BASIC " " BASIC, "FB aA|hA|d aA|hA|d aA|hA|d", "FA aB|d aB|d aB|d",
+      "Fq aA|nB|d aA|nB|d aA|nB|d", "--full Fd aA|aB|d aA|aB|d", "--full Fq aA|d aB|d",
+      "--full Fd f|sA aA|d", "Fd kA|aB kB|aA", "--expect-failure Fw d aA"}},
+    /* By chance. */
+    {"chance",
+     {"--random 1 --schedules 20000 all all all all all all all",
+      "--pct 1 --schedules 20000 all all all all all all all",
+      "--random 1 --schedules 10000 --subject iolock all all all all all all all all",
+      "--pct 1 --schedules 10000 --subject iolock all all all all all all all all",
+      "--random 1 --schedules 10000 --subject pair all all all all all all all all",
+      "--pct 1 --schedules 10000 --subject pair all all all all all all all all",
+      "--pct 1 --schedules 10000 --full " MIX " " MIX " " MIX " " MIX " " MIX " " MIX " " MIX,
+      "--random 1 --schedules 4000 cA|cB|aA|aB cA|cB|aA|aB aA|aB|d aA|aB|d aA|aB|f aA|aB|f tA|TB"}},
+    /* What takes longer: for people. */
+    {"long",
+     {"--subject iolock all all all all", "--subject pair r|w|D|e r|w|D|e r|w|D|e r|w|D|e",
+      "--subject pair w|D|m|x w|D|m|x w|D|m|x w|D|m|x",
+      MIX "," MIX "," MIX " " MIX "," MIX "," MIX " " MIX "," MIX "," MIX,
+      "--full " MIX "|sA " MIX "|sA " MIX "|sA", "--splits 1 all all all", "all+ all all",
+      "aA|aB|tA|TA|TB|d|f|nA|sA aA|aB|tA|TA|TB|d|f|nA|sA aA|aB|tA|TA|TB|d|f|nA|sA "
+      "aA|aB|tA|TA|TB|d|f|nA|sA",
+      "cA|aB|d cA|aB|d cA|aB|d cA|aB|d", "all all all all",
+      "--pct 100 --schedules 1000000 all all all all all all all"}},
 };
 
 const char *const *sets_find(const char *name)

@@ -42,13 +42,13 @@ static void print_word(FILE *out, uint64_t w)
 static void print_request(FILE *out, const struct request *request)
 {
     static const char *const names[] = {
-        [REQ_LOAD] = "load",        [REQ_CAS] = "swap",         [REQ_STORE] = "store",
-        [REQ_WAIT] = "futex wait",  [REQ_WAKE] = "futex wake",  [REQ_NOW] = "look at the clock",
-        [REQ_TOUCH] = "flag",       [REQ_LOCK] = "lock mutex",  [REQ_UNLOCK] = "unlock mutex",  [REQ_SLEEP] = "wait for flag",
-        [REQ_RAISE] = "wake flag",  [REQ_CALL] = "call",        [REQ_RETURN] = "return",
-        [REQ_LEAVE] = "release",    [REQ_POOL] = "pool",        [REQ_AWAIT] = "go on",
-        [REQ_ENTER] = "enter/leave", [REQ_FREE] = "free",       [REQ_END] = "begin",
-        [REQ_FAIL] = "fail",
+        [REQ_LOAD] = "load",           [REQ_CAS] = "swap",          [REQ_STORE] = "store",
+        [REQ_WAIT] = "futex wait",     [REQ_WAKE] = "futex wake",   [REQ_NOW] = "look at the clock",
+        [REQ_TOUCH] = "flag",          [REQ_LOCK] = "lock mutex",   [REQ_UNLOCK] = "unlock mutex",
+        [REQ_SLEEP] = "wait for flag", [REQ_RAISE] = "wake flag",   [REQ_CALL] = "call",
+        [REQ_RETURN] = "return",       [REQ_LEAVE] = "release",     [REQ_POOL] = "pool",
+        [REQ_AWAIT] = "go on",         [REQ_ENTER] = "enter/leave", [REQ_FREE] = "free",
+        [REQ_END] = "begin",           [REQ_FAIL] = "fail",
     };
 
     fputs(names[request->kind], out);
@@ -162,7 +162,8 @@ void trace_print_program(FILE *out, const struct program *program)
                 continue;
             }
             for (unsigned op = 3; op < ops_count; op++) {
-                if (ops[op].subject == program->subject && (script->menu[round] & program_bit(op))) {
+                if (ops[op].subject == program->subject &&
+                    (script->menu[round] & program_bit(op))) {
                     fprintf(out, "%s%s", comma, ops[op].name);
                     comma = "|";
                 }

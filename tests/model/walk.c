@@ -123,7 +123,8 @@ struct exploration walk(const struct program *program, uint64_t seed, unsigned s
             result.depth = result.length;
     }
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
-    result.seconds = (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
+    result.seconds =
+        (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
     if (result.wrong) {
         result.verdict = VERDICT_FAILED;
         result.way = way;

@@ -14,9 +14,9 @@ struct step {
     struct world *world;
     const struct program *program;
     unsigned thread;
-    bool split;      /* to be split at its first load */
-    bool visible;    /* it has done what others can see */
-    bool loaded;     /* and that was nothing but loads of `word`, or swaps of it that failed */
+    bool split;   /* to be split at its first load */
+    bool visible; /* it has done what others can see */
+    bool loaded;  /* and that was nothing but loads of `word`, or swaps of it that failed */
     unsigned word;
     const char *wrong;
 };
@@ -436,7 +436,7 @@ static void carry_out(struct step *step, unsigned argument)
         break;
     case REQ_NOW:
         thread->clock = (uint8_t)argument;
-        thread->seen &= (uint8_t)~(SEEN_SLEEP | SEEN_FRESH);
+        thread->seen &= (uint8_t) ~(SEEN_SLEEP | SEEN_FRESH);
         answer(step, step->thread, false, nanoseconds(argument));
         return;
     case REQ_CALL:

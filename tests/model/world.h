@@ -51,18 +51,18 @@ struct thread {
     uint8_t group;
     uint8_t wanted;
     uint8_t seen;
-    uint8_t held;   /* holds */
-    uint8_t moving; /* holds that the call in progress has taken, or has not given back yet */
-    uint8_t state;  /* of them */
-    uint8_t round;  /* operations begun */
-    uint8_t area;   /* what it is inside of, in a pair */
+    uint8_t held;    /* holds */
+    uint8_t moving;  /* holds that the call in progress has taken, or has not given back yet */
+    uint8_t state;   /* of them */
+    uint8_t round;   /* operations begun */
+    uint8_t area;    /* what it is inside of, in a pair */
     uint8_t mutexes; /* that it has locked */
     uint8_t unused[3];
 };
 
 struct world {
     uint64_t word[ARENA_WORDS];
-    uint32_t shared; /* memory, by number (automaton.h) */
+    uint32_t shared;  /* memory, by number (automaton.h) */
     uint8_t spurious; /* wake-ups for no reason that are left */
     uint8_t splits;   /* see above */
     uint8_t closing;  /* nobody begins anything more: a thread is about to free the locks */
