@@ -160,6 +160,8 @@ void watch_held_(const struct watch_call *call, bool async)
 void watch_nothing_(const struct watch_call *call)
 {
     (void)call;
+    if (!on(WATCH_HOLDS))
+        return;
     holds_lock_();
     holds_wait_(NULL);
     holds_unlock_();
