@@ -161,6 +161,28 @@ static void test_nested_with_a_try(void **unused)
     y_then_x(NULL); /* the try waited for nothing */
 }
 
+static void acquire_x_for_another(void *unused)
+{
+    (void)unused;
+    twostate_lock_acquire(&x, A);
+    twostate_validate_disown(&x);
+}
+
+/* What was taken over came after what its old thread held, not after what the new one does. */
+static void test_nested_with_an_adopted_hold(void **unused)
+{
+    (void)unused;
+    in_thread(acquire_x_for_another, NULL);
+    twostate_lock_acquire(&y, A);
+    twostate_validate_adopt(&x);
+    twostate_lock_acquire(&z, A);
+    twostate_lock_release(&z, A);
+    twostate_lock_release(&x, A);
+    twostate_lock_release(&y, A);
+    nest(&z, &y);
+    EXPECT(ORDER, &y, "acquire B");
+}
+
 static const struct twostate_class low = {"low", 10};
 static const struct twostate_class high = {"high", 20};
 static const struct twostate_class first = {"first", 0};
@@ -411,6 +433,7 @@ int main(void)
         TEST(test_three_locks),
         TEST(test_nested_deeply),
         TEST(test_nested_with_a_try),
+        TEST(test_nested_with_an_adopted_hold),
         TEST(test_classes),
         TEST(test_class_and_none),
         TEST(test_other_locks_without_a_class),

@@ -288,6 +288,28 @@ static void test_free_while_waited_for(void **unused)
     task_join(&other);
 }
 
+static void hold_until_told(void *told)
+{
+    acquire_b(NULL);
+    AWAIT(load(told) != 0);
+    release_b(NULL);
+}
+
+/* Of two holds, the one goes that was handed over, though the other is older. */
+static void test_what_is_nobodys_goes_first(void **unused)
+{
+    uint32_t told = 0;
+    struct task task;
+
+    (void)unused;
+    task_start(&task, hold_until_told, &told);
+    AWAIT(twostate_validate_query().holds == 1);
+    acquire_and_disown(NULL);
+    in_thread(release_b, NULL);
+    store(&told, 1);
+    task_join(&task);
+}
+
 static void fork_and_wait(void)
 {
     const pid_t child = fork();
@@ -298,13 +320,6 @@ static void fork_and_wait(void)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
-}
-
-static void hold_until_told(void *told)
-{
-    acquire_b(NULL);
-    AWAIT(load(told) != 0);
-    release_b(NULL);
 }
 
 static void test_fork(void **unused)
@@ -398,6 +413,7 @@ int main(void)
         TEST(test_disown),
         TEST(test_adopt),
         TEST(test_disown_one_of_several),
+        TEST(test_what_is_nobodys_goes_first),
         TEST(test_other_ends_by_another),
         TEST(test_holds_of_pairs),
         TEST(test_thread_end),

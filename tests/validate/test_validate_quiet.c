@@ -271,6 +271,11 @@ static void test_lock_used_before(void **unused)
     assert_int_equal(twostate_lock_acquire_timed(&used, B, &soon), -ETIMEDOUT);
     assert_int_equal(twostate_validate_query().holds, 0);
     twostate_lock_release_n(&used, A, 2);
+
+    assert_int_equal(twostate_lock_acquire_n(&used, A, 2), 0); /* comes by the slow path */
+    assert_int_equal(twostate_validate_query().holds, 0);
+    twostate_lock_release(&used, A); /* does not */
+    twostate_lock_release(&used, A);
 }
 
 static const struct twostate_class ranked[3] = {{"one", 1}, {"two", 2}, {"three", 0}};
