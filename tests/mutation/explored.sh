@@ -1,0 +1,28 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Explores small programs (tests/model), which tell most of the seeded bugs in a second or two.
+#
+# usage: explored.sh MODEL
+model=$1
+
+while read -r program; do
+    # shellcheck disable=SC2086 # words are arguments
+    if ! output=$("$model" $program); then
+        printf '%s\n' "$output" | tail -n 20
+        exit 1
+    fi
+    printf '%s\n' "$output" | tail -n 1
+done <<'END'
+aA aB Fd
+aA FA FB
+aA,aA aB aB
+all all
+--patience-0 all all
+--patience-0 aA,aA aB,aB Td
+--subject pair all all
+--subject iolock all all all
+--subject iolock ax,ax as,as ax
+--shared aA|TB|f aA|sB aB|d
+aA|sA|nA aB|LB aB|d|f|kB
+aA|kA aB|kB cA|cB|cf|d
+END
