@@ -282,7 +282,7 @@ static void run(void)
         const uint64_t seed = one && rounds == 0 ? options.seed : random_next(&seeds);
         const uint32_t threads = one ? options.threads : any_threads(seed);
         const uint64_t left = options.operations - done;
-        const uint64_t whole = threads <= 32 ? 400000 : 50000;
+        const uint64_t whole = threads <= 8 ? 400000 : threads <= 32 ? 100000 : 20000;
         const uint64_t most = options.operations > 0 && left < whole ? left : whole;
 
         if (strstr(options.noise, "pin") != NULL)
