@@ -14,7 +14,10 @@
 
 #define SHARED_ROOM ((size_t)64 << 10)
 
-/* A step: from a place, with an answer, to a place. Open addressing; node 0 with steps: an operation. */
+/*
+ * A step: from a place, with an answer, to a place. Open addressing; node 0 with steps: an
+ * operation.
+ */
 struct step {
     struct place from;
     uint64_t answer;
@@ -201,10 +204,11 @@ struct place automaton_next(struct place from, bool done, uint64_t answer)
 /*
  * Merging. A stack holds more than what counts: values that are dead until they are loaded again.
  * So places where threads stop are told apart by what they do: a node's sign at depth 0 is what it
- * asks, and what the operation says is left to do; at depth d, that and the signs at d - 1 of the nodes to which its answers lead. Nodes of one
- * sign at DEPTH are taken for one. All the answers there can be are tried, but for words, of which
- * there are too many: for those some are tried; and whatever word occurs in the exploration is then
- * tried for other nodes of the sign too, which must go where their node goes (automaton_verify).
+ * asks, and what the operation says is left to do; at depth d, that and the signs at d - 1 of the
+ * nodes to which its answers lead. Nodes of one sign at DEPTH are taken for one. All the answers
+ * there can be are tried, but for words, of which there are too many: for those some are tried; and
+ * whatever word occurs in the exploration is then tried for other nodes of the sign too, which must
+ * go where their node goes (automaton_verify).
  *
  * Only where no memory is shared (else what a step does depends on when it is done), and in the
  * fused mode: a load is followed to where the thread stops next.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What must be true after every step, seen from outside: each thread's holds are known from what its
- * calls returned and from the swaps they made, and are compared with the word.
+ * What must be true after every step, seen from outside: each thread's holds are known from what
+ * its calls returned and from the swaps they made, and are compared with the word.
  *
  *   G1  holds of one state only; of the exclusive one only one         check_state
  *   G2  the word's count is the holds there are                        check_state
@@ -260,7 +260,9 @@ const char *check_return(struct world *world, const struct program *program, uns
     return wrong;
 }
 
-/* With nobody in the middle of a call, nobody is asleep who may enter: parked behind nobody (G9). */
+/*
+ * With nobody in the middle of a call, nobody is asleep who may enter: parked behind nobody (G9).
+ */
 static const char *check_parked(const struct world *world, const struct program *program)
 {
     const uint64_t w = world->word[0];
@@ -358,8 +360,8 @@ const char *check_stuck(const struct world *world, const struct program *program
 
 /* clang-format off */
 /*
- * iopair.h's table; a buffered write that was submitted (S) has IOTYPE alone; an extension that turns
- * into direct IO (T) is either of them.
+ * iopair.h's table; a buffered write that was submitted (S) has IOTYPE alone; an extension that
+ * turns into direct IO (T) is either of them.
  */
 const char *check_enter(const struct world *world, const struct program *program, unsigned thread)
 {

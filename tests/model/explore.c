@@ -224,7 +224,9 @@ static bool same(struct search *search, const struct world *world, uint32_t stat
     return put(search, &sorted, state, &fresh) == state && !fresh;
 }
 
-/* The choices that lead from the beginning to where it went wrong, for threads as they were named. */
+/*
+ * The choices that lead from the beginning to where it went wrong, for threads as they were named.
+ */
 static void find_way(struct search *search, struct exploration *result)
 {
     const unsigned depth = depth_of(search, search->wrong_state);

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Below the stack pointer there may be leavings of another thread; a frame must not inherit them. */
+/*
+ * Below the stack pointer there may be leavings of another thread; a frame must not inherit them.
+ */
 #define CLEARED ((size_t)2 << 10)
 
 /* Saves the callee-saved registers on the stack, and the stack pointer in *save. */
@@ -117,7 +119,9 @@ void fiber_go(const void *memory, size_t size, uint64_t answer, uint64_t seen,
     run(stop);
 }
 
-/* The writable data of the object that the code under test is in, but for what is read-only by now. */
+/*
+ * The writable data of the object that the code under test is in, but for what is read-only by now.
+ */
 static int find_shared(struct dl_phdr_info *info, size_t size, void *context)
 {
     const uintptr_t code = (uintptr_t)context;

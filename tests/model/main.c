@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The command: explores one program, or a set of them, and says what was exhausted and what was not.
+ * The command: explores one program, or a set of them, and says what was exhausted and what was
+ * not.
  *
  *     model [options] program       threads, one word each (program.h)
  *     model [options] --set NAME    the programs of a set (sets.c); --sets lists them

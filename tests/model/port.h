@@ -3,8 +3,8 @@
  * The port between the code under test, which runs in fibers, and the explorer, which runs them.
  *
  * A fiber runs until it would touch something that other threads can see, and asks. The explorer
- * decides when the request is carried out, and with what answer. Also asked, so that the checks know
- * what a word is for: that a call begins, what it returned, that a hold is over.
+ * decides when the request is carried out, and with what answer. Also asked, so that the checks
+ * know what a word is for: that a call begins, what it returned, that a hold is over.
  */
 #ifndef MODEL_PORT_H
 #define MODEL_PORT_H
@@ -61,7 +61,7 @@ enum pool {
 };
 
 enum await {
-    AWAIT_CLOSING, /* nobody but this thread is in a call, releases and drains excepted, or starts one */
+    AWAIT_CLOSING, /* nobody else is in a call, but to release or to drain, and nobody begins one */
     AWAIT_DRAINED, /* no other thread drains */
     AWAIT_GRANT,   /* a: address of a flag that a callback sets -> 0, or 1: no, cancel now */
     AWAIT_FLAG,    /* a: the same -> 0, with no choice */
@@ -99,7 +99,9 @@ struct request {
 /* Asks, from a fiber. */
 uint64_t port_ask_(const struct request *request);
 
-/* Memory of the calling fiber's thread, zero at first. What it begins with says what is left to do. */
+/*
+ * Memory of the calling fiber's thread, zero at first. What it begins with says what is left to do.
+ */
 #define PORT_LOCAL 128
 #define PORT_LEFT  56
 void *port_local_(void);

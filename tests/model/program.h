@@ -17,7 +17,9 @@
 /* Adds a thread. False, and a message on stderr, if the word makes no sense. */
 bool program_add(struct program *program, const char *word, size_t length);
 
-/* After the last: finds out which threads are alike, and whether there are waiters without thread. */
+/*
+ * After the last: finds out which threads are alike, and whether there are waiters without thread.
+ */
 void program_finish(struct program *program);
 
 /* Where the subject's operations begin in ops, and an operation's bit in a menu. */

@@ -2,9 +2,10 @@
 /*
  * What the library's seam calls become: requests to the scheduler.
  *
- * Locks lie in the arena, and their words live in the scheduler's state, not in memory. What lies in
- * the fiber's stack is nobody else's business and is accessed at once. Anything else is memory that
- * threads share: the fiber stops before it, so that others may run, and then accesses it itself.
+ * Locks lie in the arena, and their words live in the scheduler's state, not in memory. What lies
+ * in the fiber's stack is nobody else's business and is accessed at once. Anything else is memory
+ * that threads share: the fiber stops before it, so that others may run, and then accesses it
+ * itself.
  */
 #include "seam.h"
 

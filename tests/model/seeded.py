@@ -4,10 +4,10 @@
 
 usage: seeded.py MODEL CC [--all | NAME...]
 
-The bugs are those of tests/mutation/table.py. Without names: the list below, which is the test. With
---all: every one that is in the code the explorer runs; prints which are found, and which are not
-(what is memory order, misuse or a query can't be: the explorer has no weak memory, and its programs
-are correct). Each is looked for by the programs below, which pass without it.
+The bugs are those of tests/mutation/table.py. Without names: the list below, which is the test.
+With --all: every one that is in the code the explorer runs; prints which are found, and which are
+not (what is memory order, misuse or a query can't be: the explorer has no weak memory, and its
+programs are correct). Each is looked for by the programs below, which pass without it.
 """
 import concurrent.futures
 import os
@@ -23,6 +23,8 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "mutation"))
 from table import MUTANTS  # noqa: E402
 
 SOURCES = ["wait.c", "lock.c", "iolock.c", "iopair.c", "async.c"]
+
+OPERATIONS = ["ops.c", "ops_lock.c", "ops_async.c", "ops_pair.c"]
 
 PROGRAMS = [
     "aA aB aA",
@@ -88,9 +90,9 @@ def compile_one(compiler, tree, source, output):
 
 
 def build(compiler, tree, objects, changed):
-    """The subject of a tree in which one file is changed; other objects are those of the original."""
+    """The subject of a tree in which one file is changed; the other objects are not made anew."""
     linked = []
-    for source in SOURCES + ["ops.c", "seam.c"]:
+    for source in SOURCES + OPERATIONS + ["seam.c"]:
         path = os.path.join(tree, "lib", source)
         if not os.path.exists(path):
             path = os.path.join(HERE, source)

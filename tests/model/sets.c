@@ -34,15 +34,13 @@ static const struct set sets[] = {
       "aA|aB|nA|hA aA|aB|nA|hA aA|aB|nA|hA aA|aB|nA|hA", "aA|TB|LA aA|TB|LA aA|TB|LA aA|TB|LA",
       "aA|aB|jA|yB aA|aB|jA|yB aA|aB|jA|yB aA|aB|jA|yB"}},
     {"iolock4", {"--subject iolock " IO " " IO " " IO " " IO}},
-    /* Three threads, three operations each; two and three, for ever. */
+    /* Three threads, again and again: any number of operations each, so also three. */
     {"rounds",
-     {"aA|aB|tA|d,aA|aB|tA|d,aA|aB|tA|d aA|aB|tA|d,aA|aB|tA|d,aA|aB|tA|d "
-      "aA|aB|tA|d,aA|aB|tA|d,aA|aB|tA|d",
-      "aA|TB|f,aA|TB|f,aA|TB|f aA|TB|f,aA|TB|f,aA|TB|f aA|TB|f,aA|TB|f,aA|TB|f",
-      "aA|aB|sA,aA|aB|sA,aA|aB|sA aA|aB|sA,aA|aB|sA,aA|aB|sA aA|aB|sA,aA|aB|sA,aA|aB|sA",
-      "--subject iolock as|ax|dx,as|ax|dx,as|ax|dx as|ax|dx,as|ax|dx,as|ax|dx "
-      "as|ax|dx,as|ax|dx,as|ax|dx",
-      "aA* aB* d*", "aA|aB* aA|aB* tA|d*", MIX "* " MIX "*"}},
+     {MIX "* " MIX "* " MIX "*", "aA|aB|sA|f* aA|aB|sA|f* aA|aB|sA|f*",
+      "aA|aB|jA|yB|nA* aA|aB|jA|yB|nA* aA|aB|jA|yB|nA*", "aA|TB|LA* aA|TB|LA* aA|TB|LA*",
+      "--subject iolock " IO "* " IO "* " IO "*", "--subject pair all* all*",
+      "--subject pair r|w|D* r|w|D* r|w|D*", "--subject pair w|m|x* w|m|x* w|m|x*",
+      "--subject pair e|ws|D* e|ws|D* e|ws|D*"}},
     /* A load that goes stale now and then. */
     {"splits", {"--splits 1 " MIX " " MIX " " MIX, "--splits 2 aA|aB|TA aA|aB|TA aA|aB|TA"}},
     /* Waiters without a thread. */
@@ -66,16 +64,18 @@ static const struct set sets[] = {
       "--pct 1 --schedules 10000 --subject pair all all all all all all all all",
       "--pct 1 --schedules 10000 --full " MIX " " MIX " " MIX " " MIX " " MIX " " MIX " " MIX,
       "--random 1 --schedules 4000 cA|cB|aA|aB cA|cB|aA|aB aA|aB|d aA|aB|d aA|aB|f aA|aB|f tA|TB"}},
-    /* What takes longer: for people. */
+    /* What takes longer, up to hours and 16 GB: for people. */
     {"long",
-     {"--subject iolock all all all all", "--subject pair r|w|D|e r|w|D|e r|w|D|e r|w|D|e",
-      "--subject pair w|D|m|x w|D|m|x w|D|m|x w|D|m|x",
-      MIX "," MIX "," MIX " " MIX "," MIX "," MIX " " MIX "," MIX "," MIX,
-      "--full " MIX "|sA " MIX "|sA " MIX "|sA", "--splits 1 all all all", "all+ all all",
+     {"--subject iolock all all all all", "all+ all all",
       "aA|aB|tA|TA|TB|d|f|nA|sA aA|aB|tA|TA|TB|d|f|nA|sA aA|aB|tA|TA|TB|d|f|nA|sA "
       "aA|aB|tA|TA|TB|d|f|nA|sA",
-      "cA|aB|d cA|aB|d cA|aB|d cA|aB|d", "all all all all",
-      "--pct 100 --schedules 1000000 all all all all all all all"}},
+      "--subject pair r|w|D|e r|w|D|e r|w|D|e r|w|D|e",
+      "--subject pair w|D|m|x w|D|m|x w|D|m|x w|D|m|x", "cA|aB|d cA|aB|d cA|aB|d cA|aB|d",
+      "cA|aB* cB|aA* cA|aB*", "aA|aB|TA|d* aA|aB|TA|d* aA|aB|TA|d* aA|aB|TA|d*",
+      "--full " MIX "|sA " MIX "|sA " MIX "|sA", "--splits 1 all all all",
+      "--pct 100 --schedules 1000000 all all all all all all all",
+      "--random 100 --schedules 1000000 all+ all+ all+ all+ all all all",
+      "--states 1000000000 all all all all"}},
 };
 
 const char *const *sets_find(const char *name)

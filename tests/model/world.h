@@ -5,8 +5,8 @@
  * A step takes one thread from one stop to the next: over one access to memory that others see, and
  * over everything that only it can see. In the full mode each load and each compare-and-swap of a
  * lock word is a step. In the fused mode a step is a load with the compare-and-swap that follows
- * from it, which then can't fail; `splits` says how often in an execution another thread may come in
- * between all the same. (A failed compare-and-swap is a load: what follows from it is the same.)
+ * from it, which then can't fail; `splits` says how often in an execution another thread may come
+ * in between all the same. (A failed compare-and-swap is a load: what follows from it is the same.)
  *
  * Time is a choice: a sleep with an end may end so; who was woken may find that time has passed.
  */
@@ -105,6 +105,7 @@ struct choice {
 };
 
 #define CHOICES_MAX 512U
+#define WAYS_MAX    (OPS_MAX + 3)
 
 void world_init(struct world *world, const struct program *program);
 
@@ -113,8 +114,8 @@ unsigned world_choices(const struct world *world, const struct program *program,
                        struct choice choices[CHOICES_MAX]);
 
 /*
- * Makes the choice. NULL, or what is wrong now. *possible is false if a split was chosen where there
- * is nothing to split; the world is then of no use.
+ * Makes the choice. NULL, or what is wrong now. *possible is false if a split was chosen where
+ * there is nothing to split; the world is then of no use.
  */
 const char *world_step(struct world *world, const struct program *program, struct choice choice,
                        bool *possible);
@@ -123,8 +124,19 @@ const char *world_step(struct world *world, const struct program *program, struc
 bool world_thread_idle(const struct world *world, unsigned thread);
 bool world_idle(const struct world *world, const struct program *program);
 
-/* The same state with threads of one script in one order: equal for states that differ in it only. */
+/*
+ * The same state with threads of one script in one order: equal for states that differ in it only.
+ */
 void world_sort(struct world *world, const struct program *program);
+
+/*
+ * For steps: in how many ways a thread can go on (a choice's arguments); who a wake is for; a
+ * clock.
+ */
+unsigned world_ways(const struct world *world, const struct program *program, unsigned i,
+                    uint8_t arguments[WAYS_MAX]);
+bool world_sleeps_at(const struct thread *thread, const struct request *wake);
+uint64_t world_nanoseconds(enum moment moment);
 
 /* The checks (check.c). Each returns NULL, or what is wrong. */
 const char *check_word(struct world *world, const struct program *program, unsigned thread,
