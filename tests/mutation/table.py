@@ -329,7 +329,7 @@ MUTANTS = [
 # What every build runs: one of each kind.
 QUICK = [
     "one hold too many",
-    "claim: reserves nothing",
+    "turn: a reservation is passed over",
     "drain: passes with the last holder in",
     "unlock: never wakes its own group",
     "acquire: enters a frozen lock",
