@@ -9,7 +9,7 @@
 
 #define LOCK_OP(name, what, run, state, form, then)                                                \
     {                                                                                              \
-        name, what, run, SUBJECT_LOCK, state, form, then, false, then == THEN_POOL                 \
+        name, what, run, SUBJECT_LOCK, state, form, then, false, (then) == THEN_POOL               \
     }
 #define IOLOCK_OP(name, what, run, mode, form, then)                                               \
     {                                                                                              \

@@ -54,7 +54,7 @@ bool program_add(struct program *program, const char *word, size_t length)
     const char *end = word + length;
 
     if (length > 0 && end[-1] == '*') {
-        script.forever = true;
+        script.forever = 1;
         end--;
     }
     if (program->threads == THREADS_MAX) {

@@ -78,7 +78,8 @@ struct world {
 struct script {
     uint64_t menu[ROUNDS_MAX];
     uint8_t rounds;
-    bool forever; /* the last menu again and again */
+    uint8_t forever; /* the last menu again and again */
+    uint8_t unused[6];
 };
 
 struct program {
