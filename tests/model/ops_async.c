@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Operations that leave a waiter without a thread. */
+/*
+ * Operations that leave a waiter without a thread. The waiters, and a pair's holds with them, lie in
+ * shared memory: other threads get at them.
+ */
 #include "uses.h"
-
-/* Waiters without a thread. They lie in shared memory: other threads get at them. */
 
 static struct slot {
     struct twostate_waiter waiter;
+    struct twostate_hold hold;
     uint32_t used;
-    uint32_t told; /* by the callback: 1 + what became of it */
+    uint32_t told; /* by the callback */
     uint32_t calls;
     uint32_t cancelled;
 } slots[4];
@@ -145,4 +147,34 @@ void run_iolock_async(const struct op *op)
     }
     free_slot(slot);
     use_iolock_release(mode);
+}
+
+void run_pair_async(const struct op *op)
+{
+    struct slot *slot = new_slot();
+    const enum twostate_iopath path = (enum twostate_iopath)op->state;
+    int result = 0;
+
+    slot->waiter.done = granted;
+    slot->waiter.context = slot;
+    call(CALL_OTHER, 0, 0, FORM_ASYNC);
+    result = returned(twostate_iopair_begin_async(PAIR, path, &slot->hold, &slot->waiter));
+    if (result == -EINPROGRESS) {
+        if (say(REQ_AWAIT, AWAIT_GRANT, 0, (uintptr_t)&slot->told) == 1) {
+            call(CALL_OTHER, 0, 0, FORM_WAIT);
+            result = twostate_waiter_cancel(&slot->waiter);
+            returned(0);
+            if (result) {
+                free_slot(slot);
+                return;
+            }
+            say(REQ_AWAIT, AWAIT_FLAG, 0, (uintptr_t)&slot->told);
+        }
+    }
+    say(REQ_ENTER, (unsigned)AREA_READ + path, 1, 0);
+    say(REQ_ENTER, 0, 0, 0);
+    call(CALL_OTHER, 0, 0, FORM_WAIT);
+    twostate_iopair_end(&slot->hold);
+    returned(0);
+    free_slot(slot);
 }

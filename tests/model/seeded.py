@@ -53,6 +53,8 @@ PROGRAMS = [
     "--subject pair x D Tw",
     "--subject pair m Tw x",
     "--subject pair Du w m",
+    "--subject pair cx D",
+    "--subject pair cw m",
 ]
 
 # A bug of each kind: a lost wake, a gate, a turn, a count, a leak, a touch too late.
@@ -112,7 +114,11 @@ def found_by(model, tree, programs):
     environment = dict(os.environ, LD_LIBRARY_PATH=tree)
     for program in programs:
         command = [model, "--states", "400000"] + program.split()
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        try:
+            done = subprocess.run(command, env=environment, capture_output=True, text=True,
+                                  timeout=60)
+        except subprocess.TimeoutExpired:
+            return program, "the code goes round and round"
         if done.returncode != 0:
             lines = done.stdout.splitlines()
             return program, lines[1] if len(lines) > 1 else f"exit status {done.returncode}"

@@ -60,6 +60,9 @@ static const struct set sets[] = {
      {"cA cB aA", "cA aB cf", "cA cA cB", "cd aA cB", "wA aB cA", "WB aA WB", "kA kB d",
       "--patience-0 cA cB aA", "aA|aB|tA|d|cA|cB aA|aB|tA|d|cA|cB aA|aB|tA|d|cA|cB",
       "--subject iolock cs cx as", "--subject iolock cx cx ax"}},
+    {"asyncpair",
+     {"--subject pair all+ all+", "--subject pair cw cD x", "--subject pair cm D w",
+      "--subject pair cr cx D"}},
     {"async4", {"cA aB tA d"}},
     /* The memory may be freed (G7): after a drain, an acquire of the other state, a query. Of two
      * drains one frees, and only when the other has returned; else it is wrong. */

@@ -117,5 +117,6 @@ void run_waiter_wait(const struct op *op);
 void run_iolock(const struct op *op);
 void run_iolock_async(const struct op *op);
 void run_pair(const struct op *op);
+void run_pair_async(const struct op *op);
 
 #endif
