@@ -12,6 +12,7 @@
  *     --spurious N                  wake-ups for no reason in an execution; 1
  *     --patience-0                  of a lock that is handed over as soon as somebody waits
  *     --shared                      a lock between processes
+ *     --no-merge                    keeps apart what differs in dead memory only (automaton.c)
  *     --states N                    gives up (and says so) beyond so many
  *     --random SEED, --pct SEED     --schedules N by chance instead (walk.h), --changes N
  *     --replay WAY                  shows one schedule, as printed with a failure
@@ -38,7 +39,7 @@ struct options {
     uint32_t states;
     uint64_t seed;
     unsigned schedules;
-    bool by_chance, progress, expect_failure;
+    bool by_chance, progress, expect_failure, no_merge;
     int changes;
     const char *replay, *set;
 };
@@ -79,6 +80,7 @@ static bool parse(struct options *options, int argc, char **argv)
         {"replay", required_argument, NULL, 'R'},
         {"expect-failure", no_argument, NULL, 'x'},
         {"progress", no_argument, NULL, 'P'},
+        {"no-merge", no_argument, NULL, 'M'},
         {"set", required_argument, NULL, 't'},
         {"sets", no_argument, NULL, 'T'},
         {"ops", no_argument, NULL, 'o'},
@@ -132,6 +134,9 @@ static bool parse(struct options *options, int argc, char **argv)
         case 'x':
             options->expect_failure = true;
             break;
+        case 'M':
+            options->no_merge = true;
+            break;
         case 'P':
             options->progress = true;
             break;
@@ -166,6 +171,8 @@ static void print_mode(const struct options *options)
         printf("fused with %u splits", program->splits);
     else
         fputs("fused", stdout);
+    if (options->no_merge)
+        fputs(", not merged", stdout);
     if (word_patience_us(program->first_word) == 0)
         fputs(", patience 0", stdout);
     if (program->first_word & WORD_SHARED)
@@ -202,7 +209,7 @@ static int run(const struct options *options)
     const struct program *program = &options->program;
     struct exploration result;
 
-    automaton_init(!program->async && program->splits == 0);
+    automaton_init(!program->async && program->splits == 0 && !options->no_merge);
     if (options->replay) {
         static struct choice way[20000];
         const unsigned length = trace_parse(options->replay, way, sizeof(way) / sizeof(way[0]));

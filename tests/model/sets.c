@@ -53,8 +53,11 @@ static const struct set sets[] = {
       "--subject iolock " IO "* " IO "* " IO "*", "--subject pair all* all*",
       "--subject pair r|w|D* r|w|D* r|w|D*", "--subject pair w|m|x* w|m|x* w|m|x*",
       "--subject pair e|ws|D* e|ws|D* e|ws|D*"}},
-    /* A load that goes stale now and then. */
-    {"splits", {"--splits 1 " MIX " " MIX " " MIX, "--splits 2 aA|aB|TA aA|aB|TA aA|aB|TA"}},
+    /* A load that goes stale now and then; and without the merging of automaton.c. */
+    {"splits",
+     {"--no-merge all all", "--no-merge " BASIC " " BASIC " " BASIC,
+      "--no-merge --subject pair all all", "--splits 1 " MIX " " MIX " " MIX,
+      "--splits 2 aA|aB|TA aA|aB|TA aA|aB|TA"}},
     /* Waiters without a thread. */
     {"async",
      {"cA cB aA", "cA aB cf", "cA cA cB", "cd aA cB", "wA aB cA", "WB aA WB", "kA kB d",
@@ -87,7 +90,7 @@ static const struct set sets[] = {
       "--subject pair r|w|D|e r|w|D|e r|w|D|e r|w|D|e",
       "--subject pair w|D|m|x w|D|m|x w|D|m|x w|D|m|x", "cA|aB|d cA|aB|d cA|aB|d cA|aB|d",
       "cA|aB* cB|aA* cA|aB*", "aA|aB|TA|d* aA|aB|TA|d* aA|aB|TA|d* aA|aB|TA|d*",
-      "--full " MIX "|sA " MIX "|sA " MIX "|sA", "--splits 1 all all all",
+      "--full " MIX "|sA " MIX "|sA " MIX "|sA", "--splits 1 all all all", "--no-merge all all all",
       "--pct 100 --schedules 1000000 all all all all all all all",
       "--random 100 --schedules 1000000 all+ all+ all+ all+ all all all",
       "--states 1000000000 all all all all"}},
