@@ -217,7 +217,6 @@ static void tell_waited(const struct twostate_waiter *waiter, uint64_t w, int re
                                     .queue = word_waiting_all(w),
                                     .async = true,
                                     .result = result};
-    const int64_t patience_ns = INT64_C(1000) * word_patience_us(w);
     struct watch_pairs pairs;
 
     if (result == 0)
@@ -227,8 +226,16 @@ static void tell_waited(const struct twostate_waiter *waiter, uint64_t w, int re
     if (!watched_() || (w & WORD_FAST) != 0)
         return;
     pairs = watch_pairs_(pairs_of(waiter));
-    watch_waited_(&wait, wait_now_ns_() - (waiter->patience_end_ - patience_ns));
+    watch_waited_(&wait, wait_now_ns_() - waiter->since_);
     watch_pairs_(pairs);
+}
+
+static void note_due(struct bucket *bucket, const struct twostate_waiter *waiter)
+{
+    const int64_t due = (int64_t)sys_load_(&bucket->due);
+
+    if (due == 0 || waiter->patience_end_ < due)
+        sys_store_(&bucket->due, (uint64_t)waiter->patience_end_);
 }
 
 /* One look for a queued waiter. If it is the last, it takes the async bit with it. */
@@ -245,8 +252,13 @@ static int look(struct bucket *bucket, struct twostate_waiter *waiter, uint32_t 
     *woken |= progress.woken;
     if (result <= 0) {
         unlink_waiter(&bucket->queue, waiter);
-    } else {
-        set_progress(waiter, &progress);
+        return result;
+    }
+    set_progress(waiter, &progress);
+    if (progress.impatient && !progress.registered) { /* so it could not claim: it tries again */
+        waiter->want_ &= ~(uint32_t)BITS_IMPATIENT;
+        waiter->patience_end_ = wait_now_ns_() + LOOK_AGAIN_NS;
+        note_due(bucket, waiter);
     }
     return result;
 }
@@ -275,15 +287,6 @@ static void set_due(struct bucket *bucket)
     sys_store_(&bucket->due, (uint64_t)due);
 }
 
-static void add(struct bucket *bucket, struct twostate_waiter *waiter)
-{
-    const int64_t due = (int64_t)sys_load_(&bucket->due);
-
-    push(&bucket->queue.first, &bucket->queue.end, waiter);
-    if (due == 0 || waiter->patience_end_ < due)
-        sys_store_(&bucket->due, (uint64_t)waiter->patience_end_);
-}
-
 static bool is_due(const struct bucket *bucket, int64_t now)
 {
     const int64_t due = (int64_t)sys_load_(&bucket->due);
@@ -293,7 +296,7 @@ static bool is_due(const struct bucket *bucket, int64_t now)
 
 /*
  * One round for the lock's waiters of `groups`, and for those whose patience is over now. One of A
- * or B that must sleep on speaks for those of its group behind it: its sleep bit and its claim are
+ * or B that must sleep on speaks for the patient ones of its group behind it: its sleep bit is
  * theirs. Returns the groups that this let in; those that are through move to `through`.
  */
 static uint32_t look_once(struct bucket *bucket, const struct twostate_lock *lock, uint32_t groups,
@@ -312,7 +315,7 @@ static uint32_t look_once(struct bucket *bucket, const struct twostate_lock *loc
         if (waiter->lock_ != lock)
             continue;
         over = due && patience_over(waiter, now);
-        if ((asleep & group_bit(waiter)) || !(over || (groups & group_bit(waiter))))
+        if (!over && ((asleep & group_bit(waiter)) || !(groups & group_bit(waiter))))
             continue;
         w = watched_() ? sys_load_(&lock->word_) : 0;
         waiter->result_ = look(bucket, waiter, &woken);
@@ -413,12 +416,14 @@ int async_take_(struct twostate_lock *lock, const struct want *want, struct twos
         return -ENOTSUP;
     set_want(waiter, want);
     waiter->site_ = site;
-    waiter->patience_end_ = wait_now_ns_() + INT64_C(1000) * word_patience_us(w);
+    waiter->since_ = wait_now_ns_();
+    waiter->patience_end_ = waiter->since_ + INT64_C(1000) * word_patience_us(w);
     if (word_patience_us(w) == 0)
         waiter->want_ |= BITS_IMPATIENT;
     sys_mutex_lock_(&bucket->mutex);
     sys_pointer_store_(&waiter->lock_, lock);
-    add(bucket, waiter);
+    push(&bucket->queue.first, &bucket->queue.end, waiter);
+    note_due(bucket, waiter);
     result = look(bucket, waiter, &woken);
     if (result > 0)
         set_state(waiter, QUEUED);

@@ -30,13 +30,19 @@ void twostate_iolock_clear(struct twostate_iolock *lock)
     wait_clear_(&lock->lock_, true);
 }
 
-static struct want acquiring(const struct twostate_iolock *lock, enum twostate_iomode mode)
+static enum group group_of(const struct twostate_iolock *lock, enum twostate_iomode mode,
+                           const char *call)
 {
     if (mode != TWOSTATE_SHARED && mode != TWOSTATE_EXCLUSIVE)
-        sys_die_("iolock %p: misuse: acquire of mode %d, which does not exist", (const void *)lock,
+        sys_die_("iolock %p: misuse: %s of mode %d, which does not exist", (const void *)lock, call,
                  (int)mode);
+    return mode == TWOSTATE_SHARED ? GROUP_A : GROUP_B;
+}
+
+static struct want acquiring(const struct twostate_iolock *lock, enum twostate_iomode mode)
+{
     return (struct want){
-        .group = mode == TWOSTATE_SHARED ? GROUP_A : GROUP_B,
+        .group = group_of(lock, mode, "acquire"),
         .exclusive = true,
         .holds = 1,
         .call = mode == TWOSTATE_SHARED ? "acquire shared" : "acquire exclusive",
@@ -89,7 +95,8 @@ void twostate_iolock_release_slow_(struct twostate_iolock *lock, enum twostate_i
     static const struct want exclusive = {
         .group = GROUP_B, .exclusive = true, .holds = 1, .call = "release exclusive"};
 
-    wait_release_(&lock->lock_, mode == TWOSTATE_SHARED ? &shared : &exclusive, SITE);
+    wait_release_(&lock->lock_, group_of(lock, mode, "release") == GROUP_A ? &shared : &exclusive,
+                  SITE);
 }
 
 void twostate_iolock_demote(struct twostate_iolock *lock)
@@ -123,7 +130,7 @@ void twostate_iolock_assert_held(const struct twostate_iolock *lock, enum twosta
 {
     const uint64_t w = sys_load_(&lock->lock_.word_);
 
-    if ((w & WORD_STATES) != word_held(mode == TWOSTATE_SHARED ? GROUP_A : GROUP_B))
+    if ((w & WORD_STATES) != word_held(group_of(lock, mode, "assert_held")))
         wait_misuse_(&lock->lock_, w, true,
                      mode == TWOSTATE_SHARED ? "assert held shared" : "assert held exclusive");
 }

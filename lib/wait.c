@@ -23,8 +23,6 @@
 /* A waiter looks so many times before it sleeps, after 8, 16, 32, ... pauses: 4 us in all. */
 #define LOOKS        5
 #define FIRST_PAUSES 8U
-/* How often one looks that the word has no room to count. */
-#define UNCOUNTED_NS 1000000
 /* A group's futex bit is 1 << group; these are the others. */
 #define FUTEX_SWITCHING 8U
 #define FUTEX_NOBODY    16U
@@ -260,10 +258,14 @@ static void sleep_until_look(struct twostate_lock *lock, uint64_t w, struct wait
     if (waiter->patience_end == 0)
         waiter->patience_end = wait_now_ns_() + INT64_C(1000) * word_patience_us(w);
     if (!counted)
-        sleep_on(lock, w, FUTEX_NOBODY, earlier(deadline, wait_now_ns_() + UNCOUNTED_NS));
+        sleep_on(lock, w, FUTEX_NOBODY, earlier(deadline, wait_now_ns_() + LOOK_AGAIN_NS));
+    else if (!waiter->impatient)
+        sleep_on(lock, w, group, earlier(deadline, waiter->patience_end));
+    else if (w &
+             WORD_SHARED) /* a claim can be lost with a count that was cleared: it claims again */
+        sleep_on(lock, w, group, earlier(deadline, wait_now_ns_() + LOOK_AGAIN_NS));
     else
-        sleep_on(lock, w, group,
-                 waiter->impatient ? deadline : earlier(deadline, waiter->patience_end));
+        sleep_on(lock, w, group, deadline);
     /* Whatever ended the sleep: one that is woken again and again grows impatient too. */
     now = wait_now_ns_();
     waiter->impatient = now >= waiter->patience_end;

@@ -41,6 +41,9 @@ struct waiter {
     uint32_t woken; /* async: the groups that its steps let in */
 };
 
+/* How often one looks that the word does not count, or may not count any more. 1 ms. */
+#define LOOK_AGAIN_NS 1000000
+
 enum {
     WAIT_SLEEPS = 1,    /* it may sleep on the word until it is woken */
     WAIT_UNCOUNTED = 2, /* the word has no room to count it: nobody will wake it */

@@ -19,7 +19,9 @@
  *   - it may use every function of the library, on this lock too, and free the waiter and (if it
  *     has the right to) the lock; callbacks are never nested: one that makes room for other waiters
  *     returns before theirs are called;
- *   - it must not block, for it runs in somebody else's release.
+ *   - it must not block, for it runs in somebody else's call on the lock, a release as a rule; nor
+ *     may it queue again and again what it has just released, for that call goes on as long as its
+ *     callbacks make room for others: a loop goes through grants (below).
  *
  * With done == NULL the waiter is for twostate_waiter_wait: a wait that another thread can cancel.
  *
@@ -69,6 +71,7 @@ struct twostate_waiter {
     int (*go_on_)(struct twostate_waiter *waiter, int result);
     struct twostate_hold *hold_;
     const unsigned char *steps_;
+    int64_t since_;
     int64_t patience_end_;
     uint32_t want_;
     uint32_t holds_;

@@ -124,7 +124,8 @@ static inline bool twostate_iolock_fast_acquire_(struct twostate_iolock *lock,
 
     if (mode == TWOSTATE_SHARED)
         return twostate_lock_fast_acquire_(&lock->lock_, TWOSTATE_A);
-    return __builtin_expect((word & test) == TWOSTATE_FAST_, 1) &&
+    return __builtin_expect(mode == TWOSTATE_EXCLUSIVE, 1) &&
+           __builtin_expect((word & test) == TWOSTATE_FAST_, 1) &&
            __builtin_expect(__atomic_compare_exchange_n(&lock->lock_.word_, &word,
                                                         (word | TWOSTATE_HELD_B_) + 1, false,
                                                         __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
@@ -145,8 +146,7 @@ static inline bool twostate_iolock_try_acquire(struct twostate_iolock *lock,
 
 static inline void twostate_iolock_release(struct twostate_iolock *lock, enum twostate_iomode mode)
 {
-    if (!twostate_lock_fast_release_(&lock->lock_,
-                                     mode == TWOSTATE_SHARED ? TWOSTATE_A : TWOSTATE_B))
+    if (!twostate_lock_fast_release_(&lock->lock_, (enum twostate_state)mode))
         twostate_iolock_release_slow_(lock, mode);
 }
 

@@ -27,6 +27,10 @@
  *   remap (source)        -      X      X       X       X          X      X
  *   exclusive             X      X      X       X       X          X      X
  *
+ * A BUFFERED_WRITE that was submitted, and is not complete, is not in the way of who takes IOTYPE
+ * BUFFERED with the IOLOCK exclusive (extend until its switch, unaligned, remap): its data is in the
+ * cache, and only not durable yet. It is in the way of direct and exclusive.
+ *
  * Each begin has three forms. begin waits; try_begin answers at once (NOWAIT), and false leaves no
  * trace; begin_timed waits until deadline (absolute, CLOCK_MONOTONIC; NULL: for ever) and returns
  * 0, -ETIMEDOUT, -EINVAL if tv_nsec is not in 0..999999999, or -EOVERFLOW at the limit of holders,

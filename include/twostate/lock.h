@@ -298,7 +298,8 @@ static inline bool twostate_lock_fast_acquire_(struct twostate_lock *lock,
                                                : TWOSTATE_HELD_A_ | TWOSTATE_SLEEP_B_);
     uint64_t word = __atomic_load_n(&lock->word_, __ATOMIC_RELAXED);
 
-    return __builtin_expect((word & test) == TWOSTATE_FAST_, 1) &&
+    return __builtin_expect((unsigned)state <= TWOSTATE_B, 1) &&
+           __builtin_expect((word & test) == TWOSTATE_FAST_, 1) &&
            __builtin_expect(__atomic_compare_exchange_n(&lock->word_, &word, (word | held) + 1,
                                                         false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
                             1);
@@ -326,7 +327,8 @@ static inline bool twostate_lock_fast_release_(struct twostate_lock *lock,
 
     if ((next & TWOSTATE_COUNT_) == 0)
         next &= ~states;
-    return __builtin_expect((word & (states | TWOSTATE_SWITCHING_ | TWOSTATE_FAST_)) ==
+    return __builtin_expect((unsigned)state <= TWOSTATE_B, 1) &&
+           __builtin_expect((word & (states | TWOSTATE_SWITCHING_ | TWOSTATE_FAST_)) ==
                                 (held | TWOSTATE_FAST_),
                             1) &&
            __builtin_expect((next & states) != 0 || (word & TWOSTATE_SLEEPERS_) == 0, 1) &&

@@ -87,10 +87,12 @@ static void acquire_past_the_limit(void)
     twostate_lock_acquire(&lock, A);
 }
 
+/* Also where the fast path is open: state 2 is what drains are inside. */
 static void acquire_no_state(void)
 {
     twostate_lock_acquire(&lock, A);
-    twostate_lock_acquire(&lock, (enum twostate_state)7);
+    twostate_lock_release(&lock, A);
+    twostate_lock_acquire(&lock, (enum twostate_state)2);
 }
 
 static void acquire_timed_no_state(void)
@@ -100,8 +102,21 @@ static void acquire_timed_no_state(void)
 
 static void release_no_state(void)
 {
-    twostate_lock_acquire(&lock, A);
+    twostate_lock_acquire(&lock, B);
     twostate_lock_release(&lock, (enum twostate_state)7);
+}
+
+static void iolock_acquire_no_mode(void)
+{
+    twostate_iolock_acquire(&iolock, TWOSTATE_EXCLUSIVE);
+    twostate_iolock_release(&iolock, TWOSTATE_EXCLUSIVE);
+    twostate_iolock_acquire(&iolock, (enum twostate_iomode)5);
+}
+
+static void iolock_release_no_mode(void)
+{
+    twostate_iolock_acquire(&iolock, TWOSTATE_EXCLUSIVE);
+    twostate_iolock_release(&iolock, (enum twostate_iomode)5);
 }
 
 static void switch_no_state(void)
@@ -306,11 +321,6 @@ static void iolock_acquire_past_the_limit(void)
     twostate_iolock_acquire(&iolock, TWOSTATE_SHARED);
 }
 
-static void iolock_acquire_no_mode(void)
-{
-    twostate_iolock_acquire_timed(&iolock, (enum twostate_iomode)7, NULL);
-}
-
 #define DEATH(call, where, ...)                                                                    \
     {                                                                                              \
 #call, call, where,                                                                        \
@@ -332,9 +342,11 @@ static const struct death deaths[] = {
     DEATH(assert_held_other, &lock, "assert held in state B", "held in state A"),
     DEATH(assert_unlocked_held, &lock, "assert unlocked", "held in state B"),
     DEATH(acquire_past_the_limit, &lock, "acquire", "limit", "holders: 4194304"), /* L21 */
-    DEATH(acquire_no_state, &lock, "acquire", "state 7"),
+    DEATH(acquire_no_state, &lock, "acquire", "state 2"),
     DEATH(acquire_timed_no_state, &lock, "acquire", "state 7"),
     DEATH(release_no_state, &lock, "release", "state 7"),
+    DEATH(iolock_acquire_no_mode, &iolock, "acquire", "mode 5"),
+    DEATH(iolock_release_no_mode, &iolock, "release", "mode 5"),
     DEATH(switch_no_state, &lock, "switch", "state 7"),
     DEATH(release_more_than_held, &lock, "release A", "held in state A", "holders: 3"),
     DEATH(release_n_in_pieces_too_many, &lock, "release B", "held in state B", "holders: 1"),
@@ -369,7 +381,6 @@ static const struct death deaths[] = {
     DEATH(demote_shared, &iolock, "demote", "held shared"),
     DEATH(iolock_assert_held_other, &iolock, "assert held exclusive", "held shared"),
     DEATH(iolock_acquire_past_the_limit, &iolock, "acquire", "limit"), /* L21 */
-    DEATH(iolock_acquire_no_mode, &iolock, "acquire", "mode 7"),
 };
 
 static void test_deaths(void **state) /* G12 */

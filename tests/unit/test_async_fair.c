@@ -120,6 +120,72 @@ static void test_each_has_its_own_patience(void **state) /* G3 */
     assert_true(at_rest(&lock));
 }
 
+/*
+ * The word counts 15 drains and freezes. One more claims nothing while they wait; once they have gone
+ * it is counted, and claims, whoever comes by.
+ */
+static void test_one_too_many_to_count(void **state) /* G3 */
+{
+    (void)state;
+    for (uint32_t patience = 0; patience <= 256; patience += 256) {
+        struct twostate_lock lock;
+        struct wanter counted[15];
+        struct wanter more;
+
+        spy_clock_set(START);
+        assert_int_equal(twostate_lock_init_with(&lock, 0, patience), 0);
+        twostate_lock_acquire(&lock, A);
+        for (int n = 0; n < 15; n++) {
+            wanter_init(&counted[n]);
+            assert_int_equal(twostate_lock_freeze_async(&lock, &counted[n].waiter), -EINPROGRESS);
+        }
+        wanter_init(&more);
+        assert_int_equal(twostate_lock_freeze_async(&lock, &more.waiter), -EINPROGRESS);
+        spy_clock_set(START + 300000);
+        assert_false(twostate_lock_try_acquire(&lock, A)); /* the turn is that of the counted */
+        for (int n = 0; n < 15; n++)
+            assert_true(twostate_waiter_cancel(&counted[n].waiter));
+        spy_clock_set(START + 2000000);
+        assert_false(twostate_lock_try_acquire(&lock, A));
+        assert_true(has_turn(&lock, GROUP_DRAIN));
+        twostate_lock_release(&lock, A);
+        assert_true(told_here(&more, 0));
+        twostate_lock_thaw(&lock);
+        assert_true(at_rest(&lock));
+    }
+}
+
+/* A waiter that read the clock before the one it is queued behind does not rely on that one's claim. */
+static void test_behind_a_more_patient_one(void **state) /* G3 */
+{
+    struct twostate_lock lock;
+    struct wanter freeze;
+    struct wanter first;
+    struct wanter second;
+
+    (void)state;
+    assert_int_equal(twostate_lock_init_with(&lock, 0, 256), 0);
+    wanter_init(&freeze);
+    wanter_init(&first);
+    wanter_init(&second);
+    twostate_lock_acquire(&lock, A);
+    assert_int_equal(twostate_lock_freeze_async(&lock, &freeze.waiter), -EINPROGRESS);
+    spy_clock_set(START + 200000);
+    assert_int_equal(twostate_lock_acquire_async(&lock, B, &first.waiter), -EINPROGRESS);
+    spy_clock_set(START + 1000);
+    assert_int_equal(twostate_lock_acquire_async(&lock, B, &second.waiter), -EINPROGRESS);
+    spy_clock_set(START + 300000);
+    twostate_lock_release(&lock, A);
+    assert_true(told_here(&freeze, 0));
+    assert_true(twostate_waiter_cancel(&first.waiter));
+    assert_false(twostate_lock_try_freeze(&lock));
+    assert_true(has_turn(&lock, GROUP_B));
+    twostate_lock_thaw(&lock);
+    assert_true(told_here(&second, 0));
+    twostate_lock_release(&lock, B);
+    assert_true(at_rest(&lock));
+}
+
 /* Every form of newcomer does: blocking, timed, several holds, a drain, async. */
 static void test_every_newcomer_claims(void **state) /* G3 */
 {
@@ -390,6 +456,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BY_OUR_CLOCK(test_newcomers_claim_for_it),
         BY_OUR_CLOCK(test_each_has_its_own_patience),
+        BY_OUR_CLOCK(test_one_too_many_to_count),
+        BY_OUR_CLOCK(test_behind_a_more_patient_one),
         BY_OUR_CLOCK(test_drain_passes_a_freeze),
         BY_OUR_CLOCK(test_every_newcomer_claims),
         cmocka_unit_test(test_no_patience),

@@ -302,6 +302,27 @@ static void test_live_waiters_go_on_after_a_clear(void **state)
     }
 }
 
+/*
+ * After a clear the counts can be too low: then one who leaves takes with it the turn of another, who
+ * is asleep, and claims it again. Here the turn is taken away in one stroke.
+ */
+static void test_a_lost_claim_is_made_again(void **state) /* G3 */
+{
+    struct twostate_lock lock;
+    struct caller caller;
+
+    (void)state;
+    assert_int_equal(twostate_lock_init_with(&lock, TWOSTATE_PROCESS_SHARED, 0), 0);
+    twostate_lock_acquire(&lock, A);
+    caller_start(&caller, &lock, CALL_ACQUIRE, B);
+    AWAIT(has_turn(&lock, GROUP_B));
+    __atomic_fetch_and(&lock.word_, ~WORD_TURN, __ATOMIC_ACQ_REL);
+    AWAIT(has_turn(&lock, GROUP_B));
+    twostate_lock_release(&lock, A);
+    caller_join(&caller);
+    twostate_lock_release(&lock, B);
+}
+
 /* The same for an IOLOCK, whose exclusive waiters are woken one at a time; and for a pair. */
 static void take_exclusive(void *unused)
 {
@@ -424,6 +445,7 @@ int main(void)
         TEST(test_killed_holder),
         TEST(test_killed_waiter),
         TEST(test_live_waiters_go_on_after_a_clear),
+        cmocka_unit_test(test_a_lost_claim_is_made_again),
         TEST(test_iolock_goes_on_after_a_clear),
         TEST(test_pair_is_free_after_a_clear),
         TEST(test_no_async_waiters),
