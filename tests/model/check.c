@@ -22,6 +22,7 @@
  *     the exclusive group: one of them; the others reserve the next turn.)
  *   - From a reservation to its turn, the turn goes to at most one other group: with the one that
  *     had it, that is two, of which one takes a state and the other drains or freezes.
+ * And who sleeps with its patience over has claimed (check_sleep).
  * So: at most one phase of the other state and one of drains and freezes.
  */
 #include "automaton.h"
@@ -305,6 +306,21 @@ const char *check_state(const struct world *world, const struct program *program
         if (total[g] && (w & WORD_STATES) != word_held((enum group)g))
             return "the word's state is not the one that is held (G1)";
     return program->async ? NULL : check_parked(world, program);
+}
+
+/* Whoever sleeps with its patience over has the turn, or has reserved one (G3). */
+const char *check_sleep(const struct world *world, const struct program *program, unsigned i)
+{
+    const struct thread *thread = &world->thread[i];
+    const enum group group = (enum group)thread->group;
+    const uint64_t w = world->word[0];
+
+    if (program->subject == SUBJECT_PAIR || program->async || (w & WORD_SHARED) ||
+        thread->clock < MOMENT_PATIENCE)
+        return NULL;
+    return (w & WORD_TURN) == word_turn(group) || (w & word_reserved(group))
+               ? NULL
+               : "a waiter whose patience is over has claimed nothing (G3)";
 }
 
 /* Waits for an event that others bring, and does nothing by itself but give up. */

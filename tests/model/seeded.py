@@ -72,6 +72,8 @@ LIST = [
     "sleep: without its bit the second time",
     "switch: wakes nobody of the new state",
     "sleep: the word is not compared",
+    "patience: ignored",
+    "claim: reserves nothing",
     "acquire: ignores the turn",
     "leave: does not answer for exclusive waiters",
     "async: called back under the table's lock",

@@ -98,6 +98,8 @@ static void go_to_sleep(struct step *step, const struct request *request)
     }
     if (sleeps) {
         thread->status = STATUS_ASLEEP;
+        if (request->kind == REQ_WAIT)
+            wrong(step, check_sleep(world, step->program, step->thread));
         thread->node = automaton_asleep(thread->node);
     } else {
         thread->seen |= SEEN_SLEEP;

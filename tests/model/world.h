@@ -145,6 +145,7 @@ const char *check_word(struct world *world, const struct program *program, unsig
 const char *check_return(struct world *world, const struct program *program, unsigned thread,
                          int result);
 const char *check_state(const struct world *world, const struct program *program);
+const char *check_sleep(const struct world *world, const struct program *program, unsigned thread);
 const char *check_stuck(const struct world *world, const struct program *program);
 const char *check_enter(const struct world *world, const struct program *program, unsigned thread);
 void check_begin(struct world *world, const struct program *program, unsigned thread);
