@@ -298,7 +298,7 @@ static inline bool twostate_lock_fast_acquire_(struct twostate_lock *lock,
                                                : TWOSTATE_HELD_A_ | TWOSTATE_SLEEP_B_);
     uint64_t word = __atomic_load_n(&lock->word_, __ATOMIC_RELAXED);
 
-    return __builtin_expect((unsigned)state <= TWOSTATE_B, 1) &&
+    return __builtin_expect(state == TWOSTATE_A || state == TWOSTATE_B, 1) &&
            __builtin_expect((word & test) == TWOSTATE_FAST_, 1) &&
            __builtin_expect(__atomic_compare_exchange_n(&lock->word_, &word, (word | held) + 1,
                                                         false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
@@ -327,7 +327,7 @@ static inline bool twostate_lock_fast_release_(struct twostate_lock *lock,
 
     if ((next & TWOSTATE_COUNT_) == 0)
         next &= ~states;
-    return __builtin_expect((unsigned)state <= TWOSTATE_B, 1) &&
+    return __builtin_expect(state == TWOSTATE_A || state == TWOSTATE_B, 1) &&
            __builtin_expect((word & (states | TWOSTATE_SWITCHING_ | TWOSTATE_FAST_)) ==
                                 (held | TWOSTATE_FAST_),
                             1) &&
