@@ -146,7 +146,9 @@ static inline bool twostate_iolock_try_acquire(struct twostate_iolock *lock,
 
 static inline void twostate_iolock_release(struct twostate_iolock *lock, enum twostate_iomode mode)
 {
-    if (!twostate_lock_fast_release_(&lock->lock_, (enum twostate_state)mode))
+    if ((mode != TWOSTATE_SHARED && mode != TWOSTATE_EXCLUSIVE) ||
+        !twostate_lock_fast_release_(&lock->lock_,
+                                     mode == TWOSTATE_SHARED ? TWOSTATE_A : TWOSTATE_B))
         twostate_iolock_release_slow_(lock, mode);
 }
 
