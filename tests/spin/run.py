@@ -117,17 +117,15 @@ def must(command, directory):
         sys.exit(f"{' '.join(command)}:\n{done.stdout}")
 
 
-def check(kind, scenario):
+def check(kind, scenario, optimise="-O2"):
     """Explores all of it. Returns the number of errors (the search ends at the first)."""
     start = time.monotonic()
     live = kind is LIVE
     with tempfile.TemporaryDirectory() as directory:
         must(["spin", *define(scenario), "-a", MODEL], directory)
         how = ["-DNFAIR=3"] if live else ["-DSAFETY", "-DNOCLAIM"]
-        must(
-            ["cc", "-O2", "-w", "-DCOLLAPSE", f"-DMEMLIM={MEMORY_MB}", *how, "-o", "pan", "pan.c"],
-            directory,
-        )
+        how += ["-DCOLLAPSE", f"-DMEMLIM={MEMORY_MB}"]
+        must(["cc", optimise, "-w", *how, "-o", "pan", "pan.c"], directory)
         fair = ["-a", "-f"] if live else []
         output = call(["./pan", *fair, f"-m{DEPTH}", "-w22"], directory).stdout
     errors = re.search(r"errors: (\d+)", output)
@@ -156,7 +154,8 @@ def check_all(names):
 
 
 def check_bugs():
-    missed = [bug for bug, kind, scenario in BUGS if check(kind, f"{scenario}  {bug}") == 0]
+    # Bugs are found among few states: it is the compilation that takes time.
+    missed = [bug for bug, kind, where in BUGS if check(kind, f"{where}  {bug}", "-O0") == 0]
     for bug in missed:
         print(f"not found: {bug}")
     return len(missed)
