@@ -288,21 +288,35 @@ TWOSTATE_API bool twostate_lock_try_slow_(struct twostate_lock *lock, enum twost
 TWOSTATE_API void twostate_lock_release_slow_(struct twostate_lock *lock,
                                               enum twostate_state state);
 
-/* One load, one mask test, one compare-and-swap; false: it takes the slow path to know. */
-static inline bool twostate_lock_fast_acquire_(struct twostate_lock *lock,
-                                               enum twostate_state state)
+/*
+ * Both fast paths have two tries. The first guesses that nobody else is there, which saves a load,
+ * a quarter of the time of a pair; the second goes by what the first saw.
+ */
+
+/* One mask test, one compare-and-swap. */
+static inline bool twostate_lock_enter_(struct twostate_lock *lock, enum twostate_state state,
+                                        uint64_t *seen)
 {
     const uint64_t held = state == TWOSTATE_A ? TWOSTATE_HELD_A_ : TWOSTATE_HELD_B_;
     const uint64_t test = TWOSTATE_FAST_ | TWOSTATE_ASYNC_ | TWOSTATE_FULL_ | TWOSTATE_TURN_ |
                           (state == TWOSTATE_A ? TWOSTATE_HELD_B_ | TWOSTATE_SLEEP_A_
                                                : TWOSTATE_HELD_A_ | TWOSTATE_SLEEP_B_);
-    uint64_t word = __atomic_load_n(&lock->word_, __ATOMIC_RELAXED);
+    const uint64_t word = *seen;
 
     return __builtin_expect(state == TWOSTATE_A || state == TWOSTATE_B, 1) &&
            __builtin_expect((word & test) == TWOSTATE_FAST_, 1) &&
-           __builtin_expect(__atomic_compare_exchange_n(&lock->word_, &word, (word | held) + 1,
+           __builtin_expect(__atomic_compare_exchange_n(&lock->word_, seen, (word | held) + 1,
                                                         false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
                             1);
+}
+
+/* False: it takes the slow path to know. */
+static inline bool twostate_lock_fast_acquire_(struct twostate_lock *lock,
+                                               enum twostate_state state)
+{
+    uint64_t seen = TWOSTATE_FAST_;
+
+    return twostate_lock_enter_(lock, state, &seen) || twostate_lock_enter_(lock, state, &seen);
 }
 
 static inline void twostate_lock_acquire(struct twostate_lock *lock, enum twostate_state state)
@@ -316,13 +330,12 @@ static inline bool twostate_lock_try_acquire(struct twostate_lock *lock, enum tw
     return twostate_lock_fast_acquire_(lock, state) || twostate_lock_try_slow_(lock, state);
 }
 
-/* One load and one compare-and-swap; false: somebody may have to be woken, or it is misuse. */
-static inline bool twostate_lock_fast_release_(struct twostate_lock *lock,
-                                               enum twostate_state state)
+static inline bool twostate_lock_leave_(struct twostate_lock *lock, enum twostate_state state,
+                                        uint64_t *seen)
 {
     const uint64_t states = TWOSTATE_HELD_A_ | TWOSTATE_HELD_B_;
     const uint64_t held = state == TWOSTATE_A ? TWOSTATE_HELD_A_ : TWOSTATE_HELD_B_;
-    uint64_t word = __atomic_load_n(&lock->word_, __ATOMIC_RELAXED);
+    const uint64_t word = *seen;
     uint64_t next = word - 1;
 
     if ((next & TWOSTATE_COUNT_) == 0)
@@ -332,9 +345,19 @@ static inline bool twostate_lock_fast_release_(struct twostate_lock *lock,
                                 (held | TWOSTATE_FAST_),
                             1) &&
            __builtin_expect((next & states) != 0 || (word & TWOSTATE_SLEEPERS_) == 0, 1) &&
-           __builtin_expect(__atomic_compare_exchange_n(&lock->word_, &word, next, false,
+           __builtin_expect(__atomic_compare_exchange_n(&lock->word_, seen, next, false,
                                                         __ATOMIC_RELEASE, __ATOMIC_RELAXED),
                             1);
+}
+
+/* False: somebody may have to be woken, or it is misuse. */
+static inline bool twostate_lock_fast_release_(struct twostate_lock *lock,
+                                               enum twostate_state state)
+{
+    uint64_t seen =
+        TWOSTATE_FAST_ | (state == TWOSTATE_A ? TWOSTATE_HELD_A_ : TWOSTATE_HELD_B_) | 1;
+
+    return twostate_lock_leave_(lock, state, &seen) || twostate_lock_leave_(lock, state, &seen);
 }
 
 static inline void twostate_lock_release(struct twostate_lock *lock, enum twostate_state state)
