@@ -53,7 +53,7 @@ void twostate_iolock_acquire_slow_(struct twostate_iolock *lock, enum twostate_i
 {
     const struct want want = acquiring(lock, mode);
 
-    wait_back_off_();
+    wait_back_off_(&lock->lock_, want.group);
     if (wait_take_(&lock->lock_, &want, &(struct limit){.infallible = true, .site = SITE}) != 0)
         wait_misuse_(&lock->lock_, sys_load_(&lock->lock_.word_), true,
                      "acquire past the limit of holders");

@@ -119,7 +119,7 @@ void twostate_lock_acquire_slow_(struct twostate_lock *lock, enum twostate_state
 {
     const struct want want = acquiring(lock, state, 1);
 
-    wait_back_off_();
+    wait_back_off_(lock, want.group);
     take(lock, &want, "acquire past the limit of holders", SITE);
 }
 

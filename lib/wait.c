@@ -310,9 +310,8 @@ static void record_end(struct record *record, const struct waiter *waiter, int r
 }
 
 /*
- * Short holds end sooner than a sleep would. Not when others wait already: then holds are long, or
- * there are more threads than processors, and it is they who need this one. Nor when the lock is to
- * be handed over as soon as somebody waits: who only looks does not wait.
+ * Short holds end sooner than a sleep would. Not when the lock is to be handed over as soon as
+ * somebody waits: who only looks does not wait.
  */
 static void look_before_sleep(const struct twostate_lock *lock, uint64_t *w,
                               const struct want *want, struct record *record)
@@ -321,7 +320,7 @@ static void look_before_sleep(const struct twostate_lock *lock, uint64_t *w,
         if (admits(*w, want))
             return;
         record_begin(record, *w);
-        if ((*w & WORD_WAITING) || word_patience_us(*w) == 0)
+        if (word_patience_us(*w) == 0)
             return;
         sys_pause_(FIRST_PAUSES << looks);
         record->wait.looks += record->since != 0;

@@ -51,14 +51,15 @@ enum {
 
 /*
  * How long an acquire leaves the word alone when its fast path failed: two threads that let each
- * other finish some pairs are faster than two that pull the cache line to and fro. 2 us. (Where
- * somebody watches, there is no fast path that could have failed.)
+ * other finish some pairs are faster than two that pull the cache line to and fro. 2 us. Not where
+ * others of the group sleep already: it will sleep too, and those who are woken meanwhile need the
+ * processor. (Where somebody watches, there is no fast path that could have failed.)
  */
 #define WAIT_BACK_OFF_PAUSES_ 128
 
-static inline void wait_back_off_(void)
+static inline void wait_back_off_(const struct twostate_lock *lock, enum group g)
 {
-    if (!watched_())
+    if (!watched_() && (sys_load_(&lock->word_) & word_sleep(g)) == 0)
         sys_pause_(WAIT_BACK_OFF_PAUSES_);
 }
 
