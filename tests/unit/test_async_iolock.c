@@ -29,6 +29,9 @@ static void test_at_once(void **state)
             assert_int_equal(twostate_iolock_acquire_async(&lock, mode, &wanter.waiter), 0);
         assert_int_equal(called(&wanter), 0);
         assert_true(holds_only(&lock.lock_, (enum group)mode, mode == SHARED ? 2 : 1));
+        twostate_iolock_release(&lock, mode);
+        if (mode == SHARED)
+            twostate_iolock_release(&lock, mode);
     }
 }
 
@@ -110,6 +113,8 @@ static void test_demote_grants_the_shared(void **state) /* G10, pitfall L14 */
     for (int n = 0; n < 3; n++)
         twostate_iolock_release(&lock, SHARED);
     assert_true(told_here(&writer, 0));
+    twostate_iolock_release(&lock, EXCLUSIVE);
+    assert_true(at_rest(&lock.lock_));
 }
 
 /*
