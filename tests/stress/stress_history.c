@@ -101,12 +101,12 @@ static bool full(void)
     return load(&event_count) >= MOST_EVENTS;
 }
 
-static _Noreturn void found(const char *what)
+static _Noreturn void stop(const char *what, int status)
 {
     printf("%s: %s (--threads %u --seed %" PRIu64 ")\n", options.subject->name, what, threads,
            history_seed);
     fflush(stdout);
-    _exit(1);
+    _exit(status);
 }
 
 /* Calls, recorded. */
@@ -145,7 +145,7 @@ static enum outcome outcome_of(const struct attempt *attempt, int result)
     if (result == 0)
         return OUTCOME_DONE;
     if (attempt->how == HOW_WAIT && result != -EDEADLK)
-        found("a call that waits failed");
+        stop("a call that waits failed", 1);
     return attempt->how == HOW_ASYNC && result == -ETIMEDOUT ? OUTCOME_WITHDRAWN : OUTCOME_REFUSED;
 }
 
@@ -363,16 +363,17 @@ static bool all_done(void)
 /* The completion side: gives back what was left, while the callers run. */
 static void complete(void)
 {
-    struct timespec limit = after_ms(30000);
+    const long patience_ms = options.subject->broken ? 5000 : 30000;
+    struct timespec limit = after_ms(patience_ms);
     uint32_t seen = 0;
 
     while (!all_done()) {
         for (unsigned i = 0; i < threads; i++)
             take_left(&callers[i]);
         if (load(&event_count) != seen)
-            limit = after_ms(30000);
+            limit = after_ms(patience_ms);
         else if (is_past(&limit))
-            found("a thread waits for ever");
+            stop("a thread waits for ever", options.subject->broken ? 0 : 1);
         seen = load(&event_count);
         usleep(100);
     }
@@ -418,7 +419,7 @@ static size_t check_history(void)
     if (result.ok)
         return result.most;
     if (!result.complete || result.too_large)
-        found(result.complete ? "a history was too hard to check" : "a history is not complete");
+        stop(result.complete ? "a history was too hard to check" : "a history is not complete", 1);
     linear_print(events, result.event);
     printf("%s: a history is not linearizable: event %zu of %u (--threads %u --seed %" PRIu64 ")\n",
            options.subject->name, result.event, event_count, threads, history_seed);
