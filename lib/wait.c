@@ -261,8 +261,7 @@ static void sleep_until_look(struct twostate_lock *lock, uint64_t w, struct wait
         sleep_on(lock, w, FUTEX_NOBODY, earlier(deadline, wait_now_ns_() + LOOK_AGAIN_NS));
     else if (!waiter->impatient)
         sleep_on(lock, w, group, earlier(deadline, waiter->patience_end));
-    else if (w &
-             WORD_SHARED) /* a claim can be lost with a count that was cleared: it claims again */
+    else if (w & WORD_SHARED) /* its claim may have gone with a count that was cleared */
         sleep_on(lock, w, group, earlier(deadline, wait_now_ns_() + LOOK_AGAIN_NS));
     else
         sleep_on(lock, w, group, deadline);
