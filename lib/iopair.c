@@ -27,7 +27,7 @@ enum held {
     HELD_REMAPPING = 64,        /* the pair's IREMAPPING flag */
     HELD_EXTENDING = 128,       /* nothing; marks a hold that may turn to direct */
     HELD_SPLIT = 256,           /* nothing; marks the halves of a submitted hold */
-    HELD_WHOLE = 512,           /* nothing; marks a hold that is alone with the file till its end */
+    HELD_WHOLE = 512,           /* nothing; marks a hold that is never submitted */
 };
 
 #define HELD_IOLOCK (HELD_SHARED | HELD_EXCLUSIVE)
