@@ -22,6 +22,7 @@
 #define NS_PER_S INT64_C(1000000000)
 /* A waiter looks so many times before it sleeps, after 8, 16, 32, ... pauses: 4 us in all. */
 #define LOOKS        5
+#define FEWER_LOOKS  3
 #define FIRST_PAUSES 8U
 /* A group's futex bit is 1 << group; these are the others. */
 #define FUTEX_SWITCHING 8U
@@ -309,8 +310,9 @@ static void record_end(struct record *record, const struct waiter *waiter, int r
 }
 
 /*
- * Short holds end sooner than a sleep would. Not when the lock is to be handed over as soon as
- * somebody waits: who only looks does not wait.
+ * Short holds end sooner than a sleep would. Less so when others wait: then there are more threads
+ * than run, and the processor is worth more to one of those. Not at all when the lock is to be
+ * handed over as soon as somebody waits: who only looks does not wait.
  */
 static void look_before_sleep(const struct twostate_lock *lock, uint64_t *w,
                               const struct want *want, struct record *record)
@@ -319,7 +321,7 @@ static void look_before_sleep(const struct twostate_lock *lock, uint64_t *w,
         if (admits(*w, want))
             return;
         record_begin(record, *w);
-        if (word_patience_us(*w) == 0)
+        if (word_patience_us(*w) == 0 || (looks == FEWER_LOOKS && (*w & WORD_WAITING)))
             return;
         sys_pause_(FIRST_PAUSES << looks);
         record->wait.looks += record->since != 0;
