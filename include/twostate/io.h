@@ -3,9 +3,10 @@
  * The IO engine: buffered and direct (O_DIRECT) IO on one file, at the same time, without torn,
  * stale or lost data.
  *
- * A file has a cache (the kernel's page cache), a second descriptor for direct IO, and an IO pair
- * (iopair.h). Every call takes the path of the pair that its kind of IO needs: so buffered and
- * direct requests share the file in turns, and truncate and its like wait until no IO is in flight.
+ * A file has a cache (the kernel's page cache, or the engine's own), a second descriptor for direct
+ * IO, and an IO pair (iopair.h). Every call takes the path of the pair that its kind of IO needs:
+ * so buffered and direct requests share the file in turns, and truncate and its like wait until no
+ * IO is in flight.
  *
  * What is promised, for IO through one struct twostate_file:
  *
@@ -33,7 +34,9 @@
  *
  * Threads: any number of threads may use one file and one engine at once. Closing a file while
  * others use it gives them -EBADF or lets them finish; after close returned it must not be used.
- * A process that forks must not use the engine's files in the child.
+ * A process that forks must not use the engine or its files in the child, not even to close them:
+ * the threads that carry out its requests are not there. It may exec (every descriptor is closed
+ * then) or _exit, and may make an engine of its own.
  *
  * Source: Dave Chinner's two-state lock scheme for XFS (linux-xfs, April 2025), in user space.
  *
@@ -81,11 +84,36 @@ enum twostate_backend {
     TWOSTATE_BACKEND_THREADS = 2, /* a pool of threads */
 };
 
-/* Zeroed options are the defaults. */
+/*
+ * Zeroed options are the defaults. The last three concern files with TWOSTATE_CACHE_USER; that
+ * memory is taken when the first of them is opened.
+ */
 struct twostate_engine_options {
     enum twostate_backend backend;
     unsigned queue_depth; /* direct requests in flight at once, 1 to 4096; 0: 128 */
     unsigned workers;     /* threads for asynchronous requests that may block, 1 to 256; 0: 4 */
+    unsigned requests;    /* asynchronous ones accepted and not yet called back, at most; more are
+                             refused with -EBUSY; 0: 65536 */
+    bool polled; /* callbacks are made by twostate_engine_poll, not by the engine's threads */
+    uint64_t cache_bytes;   /* memory for data, at least 4 MiB; 0: 256 MiB */
+    unsigned dirty_percent; /* of it that may be waiting to be written back, 1 to 90; 0: 40 */
+    unsigned writeback_ms;  /* what has been dirty for so long is written back; 0: 5000 */
+};
+
+/* What buffered IO of a file goes through. */
+enum twostate_cache {
+    /* The kernel's page cache: shared with other processes, survives the death of this one. */
+    TWOSTATE_CACHE_KERNEL = 0,
+    /*
+     * The engine's own: buffered writes to one file run in parallel. The file is this engine's
+     * alone as long as it is open. What was not synced is lost if the process dies.
+     */
+    TWOSTATE_CACHE_USER = 1,
+};
+
+struct twostate_file_options {
+    enum twostate_cache cache;
+    unsigned folio; /* user cache: bytes of its unit, a power of two, 4096 to 65536; 0: 16384 */
 };
 
 /* How a request is to be done. Flags are read once, when the call is made. */
@@ -100,8 +128,8 @@ enum twostate_io_flags {
 /*
  * Makes an engine. options may be NULL: the defaults.
  * -EINVAL if an option is out of range; -ENOSYS, -EPERM or what else io_uring answers, if it was
- * asked for and is not to be had; -ENOMEM, -EAGAIN if threads can't be made. *engine is set on
- * success only.
+ * asked for and is not to be had; -ENOMEM, -EAGAIN if threads can't be made; -EMFILE, -ENFILE if
+ * descriptors can't. *engine is set on success only.
  */
 TWOSTATE_API int twostate_engine_create(const struct twostate_engine_options *options,
                                         struct twostate_engine **engine);
@@ -113,19 +141,63 @@ TWOSTATE_API int twostate_engine_destroy(struct twostate_engine *engine);
 TWOSTATE_API int twostate_engine_backend(const struct twostate_engine *engine);
 
 /*
+ * Of a polled engine: makes the callbacks that are due, at most `most`, in the calling thread, in
+ * the order in which they became due, and returns how many; 0 if none is due. It does not wait, and
+ * what becomes due meanwhile is for the next call. -EINVAL: null, or not polled; -EDEADLK: in a
+ * callback. By any thread; two at once share the work.
+ */
+TWOSTATE_API int twostate_engine_poll(struct twostate_engine *engine, unsigned most);
+
+/*
+ * Of a polled engine: a descriptor that is readable while callbacks are due, for poll(2), epoll and
+ * io_uring. It is the engine's: only wait for it; poll makes it unreadable. -EINVAL: null, or not
+ * polled.
+ */
+TWOSTATE_API int twostate_engine_fd(struct twostate_engine *engine);
+
+/* What an engine has in use: each number as it was for a moment. */
+struct twostate_engine_info {
+    uint32_t files;         /* open */
+    uint32_t requests;      /* asynchronous ones, accepted and not called back */
+    uint64_t cache_limit;   /* bytes that the user cache may use; 0: there is none yet */
+    uint64_t cache_used;    /* bytes that hold data, or are about to */
+    uint64_t cache_dirty;   /* bytes of folios with data that is not on disk */
+    uint64_t cache_misses;  /* folios that had to be read, since the engine was made */
+    uint64_t cache_evicted; /* folios that gave way to others */
+    uint64_t written_back;  /* bytes */
+};
+
+/* -EINVAL for null. */
+TWOSTATE_API int twostate_engine_query(struct twostate_engine *engine,
+                                       struct twostate_engine_info *info);
+
+/*
  * Opens a file for buffered and direct IO. flags are those of open(2): one of O_RDONLY, O_WRONLY
  * and O_RDWR, with O_CREAT, O_EXCL, O_TRUNC and O_NOFOLLOW as needed, and O_CLOEXEC, which is always
  * on. Others are -EOPNOTSUPP: what O_APPEND, O_DIRECT and O_DSYNC say is said for each request. Only
- * regular files and block devices, else -EINVAL. Where the file system has no O_DIRECT, direct requests are buffered and
- * uncached. IO on a file that was opened twice is not ordered between the two.
+ * regular files and block devices, else -EINVAL. Where the file system has no O_DIRECT, direct
+ * requests are buffered and uncached. IO on a file that was opened twice is not ordered between the
+ * two.
  */
 TWOSTATE_API int twostate_file_open(struct twostate_engine *engine, const char *path, int flags,
                                     mode_t mode, struct twostate_file **file);
 
 /*
+ * The same with options; NULL: the defaults. TWOSTATE_CACHE_USER needs O_RDWR, O_DIRECT of the file
+ * system with a unit of at most 4096 bytes (else -EOPNOTSUPP) and a file that nobody else has open
+ * through an engine: -EBUSY, in whatever process, and whoever else opens it through an engine
+ * while it is open gets that too. Programs that don't use this library are not kept out.
+ */
+TWOSTATE_API int twostate_file_open_with(struct twostate_engine *engine, const char *path,
+                                         int flags, mode_t mode,
+                                         const struct twostate_file_options *options,
+                                         struct twostate_file **file);
+
+/*
  * Closes a file: waits for the requests in flight, makes written data durable, and frees *file,
  * whatever it returns. Returns the first error that a write-back had and no fsync reported, or that
  * it had itself. Not from a callback (-EDEADLK, and the file stays open). Once, by one thread.
+ * In a polled engine it makes the file's callbacks that are due, and become due, while it waits.
  */
 TWOSTATE_API int twostate_file_close(struct twostate_file *file);
 
@@ -158,9 +230,9 @@ TWOSTATE_API ssize_t twostate_append(struct twostate_file *file, const struct io
 
 /*
  * Called once for each asynchronous request that was accepted, with what the synchronous call would
- * have returned, in a thread of the engine, with no lock held; it may be called before the
- * accepting call has returned. It may start other asynchronous requests; calls that wait return
- * -EDEADLK here.
+ * have returned, with no lock held: in a thread of the engine, maybe before the accepting call has
+ * returned; in a polled engine only in twostate_engine_poll and twostate_file_close. It may start
+ * other asynchronous requests; calls that wait return -EDEADLK here.
  */
 typedef void twostate_done(void *arg, ssize_t result);
 
@@ -169,8 +241,9 @@ typedef void twostate_done(void *arg, ssize_t result);
  * and it won't be. The iov array is copied; the memory it names must stay, and a write's must not
  * change, until done is called. Requests in flight have no order among each other.
  * The call itself never waits for a lock or a place in a queue: requests beyond queue_depth stay in
- * a list. With TWOSTATE_IO_NOWAIT a request that would have to wait for a lock is not accepted:
- * -EAGAIN.
+ * a list, requests beyond options.requests are not accepted: -EBUSY. (A request is counted out just
+ * before its callback, which can start another in its place.) With TWOSTATE_IO_NOWAIT a request
+ * that would have to wait for a lock is not accepted: -EAGAIN.
  */
 TWOSTATE_API int twostate_preadv_async(struct twostate_file *file, const struct iovec *iov,
                                        int iovcnt, int64_t offset, unsigned flags,
@@ -180,11 +253,22 @@ TWOSTATE_API int twostate_pwritev_async(struct twostate_file *file, const struct
                                         twostate_done *done, void *arg);
 
 /*
+ * Cancels the asynchronous requests of the file that were made with this arg and have not begun:
+ * they are called back with -ECANCELED, as all are, and have done nothing. Returns how many; 0:
+ * there is none, or it is too late, and it ends as it would have. Never waits, and may be called in
+ * a callback.
+ */
+TWOSTATE_API int twostate_cancel(struct twostate_file *file, void *arg);
+
+/*
  * Makes every write that completed before the call durable. fdatasync leaves out metadata that is
  * not needed to read the data back.
  * After the kernel has failed to write data back it forgets that the data is dirty, and a second
  * fsync(2) would answer 0. Not so here: once a file has failed, with -EIO for example, every later
  * fsync, fdatasync and DSYNC write of it returns that error, until the file is closed.
+ * The user cache does not forget: what it could not write stays dirty, the sync that could not
+ * write it returns the error, and the next one tries again; 0 says that all of it is on disk. Only
+ * an error of fsync(2) itself, after the data was written, stays.
  */
 TWOSTATE_API int twostate_fsync(struct twostate_file *file);
 TWOSTATE_API int twostate_fdatasync(struct twostate_file *file);

@@ -32,6 +32,10 @@ struct backend;
 struct backend_ops {
     /* Calls op->done once, in a thread of the backend; maybe before it returns. Never waits. */
     void (*submit)(struct backend *backend, struct backend_op *op);
+    /* Takes out ops (their jobs) that match and that nobody has begun; done is not called for them.
+       NULL: a backend that begins each at once. */
+    void (*take)(struct backend *backend, job_match *match, const void *context,
+                 struct cds_list_head *taken);
     /* No op may be in flight. */
     void (*destroy)(struct backend *backend);
 };

@@ -3,6 +3,7 @@
 #include "engine.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -12,6 +13,13 @@
 #define MOST_DEPTH      4096
 #define DEFAULT_WORKERS 4
 #define MOST_WORKERS    256
+
+#define DEFAULT_REQUESTS      65536
+#define LEAST_CACHE           (UINT64_C(4) << 20)
+#define DEFAULT_CACHE         (UINT64_C(256) << 20)
+#define DEFAULT_DIRTY_PERCENT 40
+#define MOST_DIRTY_PERCENT    90
+#define DEFAULT_WRITEBACK_MS  5000
 
 static _Thread_local bool in_callback;
 static _Thread_local int64_t waited;
@@ -91,6 +99,46 @@ static int create_backend(struct twostate_engine *engine, enum twostate_backend 
     return result;
 }
 
+static bool valid(const struct twostate_engine_options *o)
+{
+    return (unsigned)o->backend <= TWOSTATE_BACKEND_THREADS && o->queue_depth <= MOST_DEPTH &&
+           o->workers <= MOST_WORKERS && (o->cache_bytes == 0 || o->cache_bytes >= LEAST_CACHE) &&
+           o->dirty_percent <= MOST_DIRTY_PERCENT;
+}
+
+static void set_options(struct twostate_engine *engine, const struct twostate_engine_options *o)
+{
+    engine->most_requests = o->requests ? o->requests : DEFAULT_REQUESTS;
+    engine->cache_bytes = o->cache_bytes ? o->cache_bytes : DEFAULT_CACHE;
+    engine->dirty_percent = o->dirty_percent ? o->dirty_percent : DEFAULT_DIRTY_PERCENT;
+    engine->writeback_ms = o->writeback_ms ? o->writeback_ms : DEFAULT_WRITEBACK_MS;
+}
+
+static int create_parts(struct twostate_engine *engine, const struct twostate_engine_options *o)
+{
+    int result =
+        create_backend(engine, o->backend, o->queue_depth ? o->queue_depth : DEFAULT_DEPTH);
+
+    if (result == 0)
+        result = workers_create_(o->workers ? o->workers : DEFAULT_WORKERS, &engine->workers);
+    if (result == 0)
+        result = o->polled ? due_create_(&engine->due) : workers_create_(1, &engine->callers);
+    return result;
+}
+
+static void free_engine(struct twostate_engine *engine)
+{
+    if (engine->workers)
+        workers_destroy_(engine->workers);
+    if (engine->backend)
+        engine->backend->ops->destroy(engine->backend);
+    if (engine->callers)
+        workers_destroy_(engine->callers);
+    if (engine->due)
+        due_destroy_(engine->due);
+    free(engine);
+}
+
 int twostate_engine_create(const struct twostate_engine_options *options,
                            struct twostate_engine **created)
 {
@@ -99,20 +147,15 @@ int twostate_engine_create(const struct twostate_engine_options *options,
     struct twostate_engine *engine = NULL;
     int result = 0;
 
-    if (created == NULL || (unsigned)o->backend > TWOSTATE_BACKEND_THREADS ||
-        o->queue_depth > MOST_DEPTH || o->workers > MOST_WORKERS)
+    if (created == NULL || !valid(o))
         return -EINVAL;
     engine = calloc(1, sizeof(*engine));
     if (engine == NULL)
         return -ENOMEM;
-    result = create_backend(engine, o->backend, o->queue_depth ? o->queue_depth : DEFAULT_DEPTH);
-    if (result == 0) {
-        result = workers_create_(o->workers ? o->workers : DEFAULT_WORKERS, &engine->workers);
-        if (result)
-            engine->backend->ops->destroy(engine->backend);
-    }
+    set_options(engine, o);
+    result = create_parts(engine, o);
     if (result)
-        free(engine);
+        free_engine(engine);
     else
         *created = engine;
     return result;
@@ -126,13 +169,71 @@ int twostate_engine_destroy(struct twostate_engine *engine)
         return -EDEADLK;
     if (__atomic_load_n(&engine->files, __ATOMIC_ACQUIRE) > 0)
         return -EBUSY;
-    workers_destroy_(engine->workers);
-    engine->backend->ops->destroy(engine->backend);
-    free(engine);
+    free_engine(engine);
     return 0;
 }
 
 int twostate_engine_backend(const struct twostate_engine *engine)
 {
     return engine ? (int)engine->kind : -EINVAL;
+}
+
+int engine_admit_(struct twostate_engine *engine)
+{
+    uint32_t requests = __atomic_load_n(&engine->requests, __ATOMIC_RELAXED);
+
+    do
+        if (requests >= engine->most_requests)
+            return -EBUSY;
+    while (!__atomic_compare_exchange_n(&engine->requests, &requests, requests + 1, true,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    return 0;
+}
+
+void engine_dismiss_(struct twostate_engine *engine)
+{
+    __atomic_sub_fetch(&engine->requests, 1, __ATOMIC_ACQ_REL);
+}
+
+/* What becomes due meanwhile is for the next call: a callback that starts a request can't keep the
+   caller here. */
+int twostate_engine_poll(struct twostate_engine *engine, unsigned most)
+{
+    unsigned made = 0;
+    unsigned count = 0;
+
+    if (engine == NULL || engine->due == NULL)
+        return -EINVAL;
+    if (in_callback)
+        return -EDEADLK;
+    count = due_count_(engine->due);
+    if (count > most)
+        count = most;
+    if (count > INT_MAX)
+        count = INT_MAX;
+    while (made < count) {
+        struct job *job = due_next_(engine->due);
+
+        if (job == NULL)
+            break;
+        job->run(job);
+        made++;
+    }
+    return (int)made;
+}
+
+int twostate_engine_fd(struct twostate_engine *engine)
+{
+    return engine && engine->due ? due_fd_(engine->due) : -EINVAL;
+}
+
+int twostate_engine_query(struct twostate_engine *engine, struct twostate_engine_info *info)
+{
+    if (engine == NULL || info == NULL)
+        return -EINVAL;
+    *info = (struct twostate_engine_info){
+        .files = __atomic_load_n(&engine->files, __ATOMIC_ACQUIRE),
+        .requests = __atomic_load_n(&engine->requests, __ATOMIC_ACQUIRE),
+    };
+    return 0;
 }

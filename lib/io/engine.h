@@ -13,12 +13,20 @@
 
 #include "backend.h"
 #include "cache.h"
+#include "due.h"
 
 struct twostate_engine {
     struct backend *backend;
     struct workers *workers; /* for requests that may wait for a lock, or go through the cache */
+    struct workers *callers; /* one thread, for callbacks that no other can make; NULL: polled */
+    struct due *due;         /* the callbacks of a polled engine; NULL: not polled */
     enum twostate_backend kind;
-    uint32_t files;
+    uint32_t files;         /* atomic */
+    uint32_t requests;      /* accepted and not called back; atomic */
+    uint32_t most_requests; /* options, with the defaults put in: */
+    uint64_t cache_bytes;
+    unsigned dirty_percent;
+    unsigned writeback_ms;
 };
 
 /* Group commit: see durable.c. */
@@ -29,6 +37,12 @@ struct sync_state {
     uint64_t finished;
     bool running;
     bool metadata; /* somebody who waits for the next one wants more than the data */
+};
+
+/* Requests that wait for the mode without a thread: see async.c. */
+struct waiting {
+    pthread_mutex_t mutex;
+    struct cds_list_head requests;
 };
 
 struct twostate_file {
@@ -46,6 +60,7 @@ struct twostate_file {
     pthread_mutex_t size_lock; /* held by who raises the size through the cache */
     int64_t known_size;        /* the file is at least this large; atomic */
     struct sync_state syncs;
+    struct waiting waiting;
     int32_t error;     /* first failed write-back, -errno; atomic */
     uint32_t unsynced; /* written since the last sync; atomic */
 };
@@ -55,6 +70,8 @@ int file_enter_(struct twostate_file *file);
 /* The same for a request that does not wait, so may be made in a callback. */
 int file_enter_async_(struct twostate_file *file);
 void file_leave_(struct twostate_file *file);
+/* Waits until all have left, for good. In a polled engine it makes their callbacks. */
+void file_shut_(struct twostate_file *file);
 
 /* Asks the file system for the size: bytes, or -errno. Old at once, unless a path is held. */
 int64_t file_ask_size_(struct twostate_file *file);
@@ -86,5 +103,9 @@ void waited_since_(int64_t start);
 
 /* Marks this thread as being in a callback. */
 void callback_run_(twostate_done *done, void *arg, ssize_t result);
+
+/* Counts an asynchronous request in: 0, or -EBUSY. */
+int engine_admit_(struct twostate_engine *engine);
+void engine_dismiss_(struct twostate_engine *engine);
 
 #endif

@@ -159,6 +159,7 @@ static void free_file(struct twostate_file *file)
         close(file->sync_fd);
     if (file->fd >= 0)
         close(file->fd);
+    pthread_mutex_destroy(&file->waiting.mutex);
     pthread_cond_destroy(&file->syncs.changed);
     pthread_mutex_destroy(&file->syncs.mutex);
     pthread_mutex_destroy(&file->size_lock);
@@ -180,6 +181,25 @@ static int open_file(struct twostate_file *file, const char *path, int flags, mo
     return result;
 }
 
+static int check_options(const struct twostate_file_options *o)
+{
+    const bool power = (o->folio & (o->folio - 1)) == 0;
+
+    if ((unsigned)o->cache > TWOSTATE_CACHE_USER ||
+        (o->folio != 0 && (!power || o->folio < 4096 || o->folio > 65536)))
+        return -EINVAL;
+    return o->cache == TWOSTATE_CACHE_USER ? -EOPNOTSUPP : 0;
+}
+
+int twostate_file_open_with(struct twostate_engine *engine, const char *path, int flags,
+                            mode_t mode, const struct twostate_file_options *options,
+                            struct twostate_file **opened)
+{
+    const int result = options ? check_options(options) : 0;
+
+    return result ? result : twostate_file_open(engine, path, flags, mode, opened);
+}
+
 int twostate_file_open(struct twostate_engine *engine, const char *path, int flags, mode_t mode,
                        struct twostate_file **opened)
 {
@@ -199,6 +219,8 @@ int twostate_file_open(struct twostate_engine *engine, const char *path, int fla
     pthread_mutex_init(&file->size_lock, NULL);
     pthread_mutex_init(&file->syncs.mutex, NULL);
     pthread_cond_init(&file->syncs.changed, NULL);
+    pthread_mutex_init(&file->waiting.mutex, NULL);
+    CDS_INIT_LIST_HEAD(&file->waiting.requests);
     result = open_file(file, path, flags, mode);
     if (result) {
         free_file(file);
@@ -219,7 +241,7 @@ int twostate_file_close(struct twostate_file *file)
         return result;
     file_leave_(file);
     engine = file->engine;
-    twostate_iolock_acquire(&file->users, TWOSTATE_EXCLUSIVE);
+    file_shut_(file);
     if (__atomic_load_n(&file->unsynced, __ATOMIC_ACQUIRE))
         result = file_sync_(file, true);
     twostate_iolock_release(&file->users, TWOSTATE_EXCLUSIVE);

@@ -28,6 +28,14 @@ static void submit(struct backend *backend, struct backend_op *op)
     workers_add_(pool->workers, &op->job);
 }
 
+static void take(struct backend *backend, job_match *match, const void *context,
+                 struct cds_list_head *taken)
+{
+    struct pool *pool = caa_container_of(backend, struct pool, backend);
+
+    workers_take_(pool->workers, match, context, taken);
+}
+
 static void destroy(struct backend *backend)
 {
     struct pool *pool = caa_container_of(backend, struct pool, backend);
@@ -36,7 +44,7 @@ static void destroy(struct backend *backend)
     free(pool);
 }
 
-static const struct backend_ops pool_ops = {.submit = submit, .destroy = destroy};
+static const struct backend_ops pool_ops = {.submit = submit, .take = take, .destroy = destroy};
 
 int backend_pool_create_(unsigned depth, struct backend **backend)
 {

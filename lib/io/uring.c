@@ -79,6 +79,16 @@ static void submit(struct backend *backend, struct backend_op *op)
     pthread_mutex_unlock(&uring->mutex);
 }
 
+static void take(struct backend *backend, job_match *match, const void *context,
+                 struct cds_list_head *taken)
+{
+    struct uring *uring = caa_container_of(backend, struct uring, backend);
+
+    pthread_mutex_lock(&uring->mutex);
+    jobs_take_(&uring->backlog, match, context, taken);
+    pthread_mutex_unlock(&uring->mutex);
+}
+
 static void completed(struct uring *uring, struct backend_op *op, int result)
 {
     pthread_mutex_lock(&uring->mutex);
@@ -125,7 +135,7 @@ static void destroy(struct backend *backend)
     free(uring);
 }
 
-static const struct backend_ops uring_ops = {.submit = submit, .destroy = destroy};
+static const struct backend_ops uring_ops = {.submit = submit, .take = take, .destroy = destroy};
 
 int backend_uring_create_(unsigned depth, struct backend **backend)
 {

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 struct workers {
@@ -15,6 +14,19 @@ struct workers {
     unsigned started;
     pthread_t threads[];
 };
+
+void jobs_take_(struct cds_list_head *jobs, job_match *match, const void *context,
+                struct cds_list_head *taken)
+{
+    struct job *job = NULL;
+    struct job *next = NULL;
+
+    cds_list_for_each_entry_safe(job, next, jobs, node)
+        if (match(job, context)) {
+            cds_list_del(&job->node);
+            cds_list_add_tail(&job->node, taken);
+        }
+}
 
 static struct job *next_job(struct workers *workers)
 {
@@ -95,5 +107,13 @@ void workers_add_(struct workers *workers, struct job *job)
     pthread_mutex_lock(&workers->mutex);
     cds_list_add_tail(&job->node, &workers->jobs);
     pthread_cond_signal(&workers->changed);
+    pthread_mutex_unlock(&workers->mutex);
+}
+
+void workers_take_(struct workers *workers, job_match *match, const void *context,
+                   struct cds_list_head *taken)
+{
+    pthread_mutex_lock(&workers->mutex);
+    jobs_take_(&workers->jobs, match, context, taken);
     pthread_mutex_unlock(&workers->mutex);
 }
