@@ -239,6 +239,7 @@ static void direct_granted(struct twostate_waiter *waiter, int result)
     struct request *request = waiter->context;
 
     end_waiting(request);
+    lease_allow_(&request->transfer.file->lease);
     request->waited = waited_now_() - request->waited;
     if (result || !submit(request))
         queue(request, run_waiting);
@@ -252,7 +253,7 @@ static void run_sync(struct job *job)
 }
 
 /* 0: DIRECT is held. -EINPROGRESS: the request waits for it. -EAGAIN: it may not wait. */
-static int begin_direct(struct request *request)
+static int begin_called_in(struct request *request)
 {
     struct transfer *t = &request->transfer;
     int result = 0;
@@ -273,6 +274,19 @@ static int begin_direct(struct request *request)
     } else {
         request->users = 1;
     }
+    return result;
+}
+
+/* A lease is kept from the pair until the request has it. */
+static int begin_direct(struct request *request)
+{
+    struct lease *lease = &request->transfer.file->lease;
+    int result = 0;
+
+    lease_call_in_(lease);
+    result = begin_called_in(request);
+    if (result != -EINPROGRESS)
+        lease_allow_(lease);
     return result;
 }
 
@@ -432,6 +446,7 @@ static int cancel_waiting(struct twostate_file *file, const struct chosen *chose
     cds_list_for_each_entry_safe(request, next, &taken, node)
     {
         if (twostate_waiter_cancel(&request->waiter)) {
+            lease_allow_(&file->lease);
             request->waited = waited_now_() - request->waited;
             finish_elsewhere(request, -ECANCELED);
             cancelled++;

@@ -78,6 +78,14 @@ int file_enter_(struct twostate_file *file)
     return file_enter_async_(file);
 }
 
+bool file_enter_leased_(struct twostate_file *file)
+{
+    if (in_callback || file == NULL || !lease_enter_(&file->lease))
+        return false;
+    waited_reset_();
+    return true;
+}
+
 void file_leave_(struct twostate_file *file)
 {
     twostate_iolock_release(&file->users, TWOSTATE_SHARED);
@@ -122,6 +130,8 @@ static int create_parts(struct twostate_engine *engine, const struct twostate_en
     if (result == 0)
         result = workers_create_(o->workers ? o->workers : DEFAULT_WORKERS, &engine->workers);
     if (result == 0)
+        result = lease_slots_create_(&engine->slots);
+    if (result == 0)
         result = o->polled ? due_create_(&engine->due) : workers_create_(1, &engine->callers);
     return result;
 }
@@ -136,6 +146,7 @@ static void free_engine(struct twostate_engine *engine)
         workers_destroy_(engine->callers);
     if (engine->due)
         due_destroy_(engine->due);
+    lease_slots_destroy_(engine->slots);
     free(engine);
 }
 

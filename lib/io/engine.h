@@ -14,12 +14,14 @@
 #include "backend.h"
 #include "cache.h"
 #include "due.h"
+#include "lease.h"
 
 struct twostate_engine {
     struct backend *backend;
-    struct workers *workers; /* for requests that may wait for a lock, or go through the cache */
-    struct workers *callers; /* one thread, for callbacks that no other can make; NULL: polled */
-    struct due *due;         /* the callbacks of a polled engine; NULL: not polled */
+    struct workers *workers;   /* for requests that may wait for a lock, or go through the cache */
+    struct workers *callers;   /* one thread, for callbacks that no other can make; NULL: polled */
+    struct due *due;           /* the callbacks of a polled engine; NULL: not polled */
+    struct lease_slots *slots; /* of the files' leases */
     enum twostate_backend kind;
     uint32_t files;         /* atomic */
     uint32_t requests;      /* accepted and not called back; atomic */
@@ -49,6 +51,7 @@ struct twostate_file {
     struct twostate_engine *engine;
     struct twostate_iopair pair;
     struct twostate_iolock users; /* shared by every call and request; exclusive: closing */
+    struct lease lease;           /* of the buffered requests */
     struct cache *cache;
     int fd;        /* buffered */
     int direct_fd; /* O_DIRECT; -1: the file system has none */
@@ -70,6 +73,9 @@ int file_enter_(struct twostate_file *file);
 /* The same for a request that does not wait, so may be made in a callback. */
 int file_enter_async_(struct twostate_file *file);
 void file_leave_(struct twostate_file *file);
+/* For a buffered request of one piece: true, and it is in by the lease, which it ends by lease_exit_;
+   or nothing has happened. */
+bool file_enter_leased_(struct twostate_file *file);
 /* Waits until all have left, for good. In a polled engine it makes their callbacks. */
 void file_shut_(struct twostate_file *file);
 
@@ -94,6 +100,8 @@ int file_sync_(struct twostate_file *file, bool data_only);
  */
 int file_begin_(struct twostate_file *file, enum twostate_iopath path, struct twostate_hold *hold,
                 bool nowait);
+/* As twostate_iopair_retry_unaligned, or with nowait its try form: false, and the hold has ended. */
+bool file_retry_unaligned_(struct twostate_file *file, struct twostate_hold *hold, bool nowait);
 
 /* The time that twostate_waited_ns answers. */
 void waited_reset_(void);

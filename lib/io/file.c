@@ -20,19 +20,46 @@
 #define STATX_DIOALIGN 0x2000U
 #endif
 
+/* Also a buffered writer: if he waits for the end of a remap, he wants the IOLOCK alone. */
+static void wait_for(struct twostate_file *file, enum twostate_iopath path,
+                     struct twostate_hold *hold)
+{
+    const int64_t start = waited_now_();
+
+    lease_call_in_(&file->lease);
+    twostate_iopair_begin(&file->pair, path, hold);
+    lease_allow_(&file->lease);
+    waited_since_(start);
+}
+
 int file_begin_(struct twostate_file *file, enum twostate_iopath path, struct twostate_hold *hold,
                 bool nowait)
 {
-    int64_t start = 0;
+    const bool buffered = path == TWOSTATE_BUFFERED_READ || path == TWOSTATE_BUFFERED_WRITE;
+    bool held = false;
 
-    if (twostate_iopair_try_begin(&file->pair, path, hold))
-        return 0;
+    if (!buffered)
+        lease_call_in_(&file->lease);
+    held = twostate_iopair_try_begin(&file->pair, path, hold);
+    if (!held && !nowait)
+        wait_for(file, path, hold);
+    if (!buffered)
+        lease_allow_(&file->lease);
+    return held || !nowait ? 0 : -EAGAIN;
+}
+
+/* It lets go in between: a lease that began there would keep it out. */
+bool file_retry_unaligned_(struct twostate_file *file, struct twostate_hold *hold, bool nowait)
+{
+    bool held = true;
+
+    lease_call_in_(&file->lease);
     if (nowait)
-        return -EAGAIN;
-    start = waited_now_();
-    twostate_iopair_begin(&file->pair, path, hold);
-    waited_since_(start);
-    return 0;
+        held = twostate_iopair_try_retry_unaligned(hold);
+    else
+        twostate_iopair_retry_unaligned(hold);
+    lease_allow_(&file->lease);
+    return held;
 }
 
 int64_t file_known_size_(const struct twostate_file *file)
@@ -215,6 +242,7 @@ int twostate_file_open(struct twostate_engine *engine, const char *path, int fla
     if (file == NULL)
         return -ENOMEM;
     file->engine = engine;
+    lease_init_(&file->lease, engine->slots, &file->pair, &file->users);
     file->fd = file->direct_fd = file->sync_fd = -1;
     pthread_mutex_init(&file->size_lock, NULL);
     pthread_mutex_init(&file->syncs.mutex, NULL);
@@ -241,6 +269,7 @@ int twostate_file_close(struct twostate_file *file)
         return result;
     file_leave_(file);
     engine = file->engine;
+    lease_call_in_(&file->lease);
     file_shut_(file);
     if (__atomic_load_n(&file->unsynced, __ATOMIC_ACQUIRE))
         result = file_sync_(file, true);

@@ -56,7 +56,8 @@ void lease_exit_(struct lease *lease);
 /*
  * Before the caller tries or waits for a path that is not buffered, or to close the file; never
  * waits. After it has got that path, or given up: lease_allow_. Who lets go of a path to take
- * another one does the same.
+ * another one does the same; and a buffered writer that has to wait, for it may be a remap that
+ * keeps him out, after which he takes the IOLOCK exclusive.
  */
 void lease_call_in_(struct lease *lease);
 void lease_allow_(struct lease *lease);

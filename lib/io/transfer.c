@@ -55,6 +55,20 @@ static int begin(struct transfer *t, enum twostate_iopath path, struct twostate_
     return file_begin_(t->file, path, hold, has(t, TWOSTATE_IO_NOWAIT));
 }
 
+/* The paths of the cache. */
+static int begin_buffered(struct transfer *t, enum twostate_iopath path, struct twostate_hold *hold)
+{
+    return t->leased ? 0 : begin(t, path, hold);
+}
+
+static void end_buffered(struct transfer *t, struct twostate_hold *hold)
+{
+    if (t->leased)
+        return;
+    lease_offer_(&t->file->lease);
+    twostate_iopair_end(hold);
+}
+
 static unsigned cache_flags(const struct transfer *t)
 {
     const bool uncached = has(t, TWOSTATE_IO_DIRECT) || has(t, TWOSTATE_IO_DONTCACHE);
@@ -98,12 +112,12 @@ static int64_t read_buffered(struct transfer *t)
 {
     struct cache *cache = t->file->cache;
     struct twostate_hold hold;
-    int64_t moved = begin(t, TWOSTATE_BUFFERED_READ, &hold);
+    int64_t moved = begin_buffered(t, TWOSTATE_BUFFERED_READ, &hold);
 
     if (moved)
         return moved;
     moved = cache->ops->read(cache, &t->cursor, t->offset, cache_flags(t));
-    twostate_iopair_end(&hold);
+    end_buffered(t, &hold);
     return moved;
 }
 
@@ -156,12 +170,12 @@ static int64_t write_through_cache(struct transfer *t, bool append)
 static int64_t write_buffered(struct transfer *t, bool append)
 {
     struct twostate_hold hold;
-    int64_t moved = begin(t, TWOSTATE_BUFFERED_WRITE, &hold);
+    int64_t moved = begin_buffered(t, TWOSTATE_BUFFERED_WRITE, &hold);
 
     if (moved)
         return moved;
     moved = write_through_cache(t, append);
-    twostate_iopair_end(&hold);
+    end_buffered(t, &hold);
     return moved;
 }
 
@@ -317,7 +331,7 @@ static int64_t extend_held(struct transfer *t, struct twostate_hold *hold, int64
     moved = move_direct(t);
     if (!transfer_refused_(moved))
         return moved;
-    twostate_iopair_retry_unaligned(hold);
+    file_retry_unaligned_(t->file, hold, false);
     return write_through_cache(t, false);
 }
 
@@ -362,12 +376,8 @@ static int64_t write_overwriting(struct transfer *t)
         twostate_iopair_end(&hold);
         return moved;
     }
-    if (has(t, TWOSTATE_IO_NOWAIT)) {
-        if (!twostate_iopair_try_retry_unaligned(&hold))
-            return -EAGAIN;
-    } else {
-        twostate_iopair_retry_unaligned(&hold);
-    }
+    if (!file_retry_unaligned_(t->file, &hold, has(t, TWOSTATE_IO_NOWAIT)))
+        return -EAGAIN;
     moved = write_alone(t, false);
     twostate_iopair_end(&hold);
     return moved;
@@ -465,20 +475,36 @@ bool transfer_plain_direct_(struct transfer *t)
 
 /* The calls that wait. */
 
+static int enter(struct transfer *t)
+{
+    const bool one_piece = t->cursor.left <= TWOSTATE_IO_ATOMIC_MAX;
+
+    t->leased = one_piece && !has(t, TWOSTATE_IO_DIRECT) && file_enter_leased_(t->file);
+    return t->leased ? 0 : file_enter_(t->file);
+}
+
+static void leave(struct transfer *t)
+{
+    if (t->leased)
+        lease_exit_(&t->file->lease);
+    else
+        file_leave_(t->file);
+}
+
 static ssize_t transfer_call(struct twostate_file *file, bool write, const struct iovec *iov,
                              int count, int64_t offset, unsigned flags, int64_t *at)
 {
     struct transfer t;
-    int64_t moved = file_enter_(file);
+    int64_t moved = transfer_init_(&t, file, write, iov, count, offset, flags);
 
     if (moved)
         return (ssize_t)moved;
-    moved = transfer_init_(&t, file, write, iov, count, offset, flags);
+    moved = enter(&t);
     if (moved == 0) {
         moved = transfer_run_(&t, at);
-        transfer_destroy_(&t);
+        leave(&t);
     }
-    file_leave_(file);
+    transfer_destroy_(&t);
     return (ssize_t)moved;
 }
 

@@ -8,6 +8,7 @@
 struct transfer {
     struct twostate_file *file;
     bool write;
+    bool leased;    /* BUFFERED is held by the lease, for the whole transfer */
     unsigned flags; /* TWOSTATE_IO_..., read once */
     int64_t offset; /* of the cursor; for an append, once it is resolved */
     struct cursor cursor;

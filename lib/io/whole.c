@@ -202,10 +202,14 @@ static int64_t remap_entered(struct remap *r)
     struct twostate_hold hold;
     int64_t result = 0;
 
+    lease_call_in_(&r->source->lease);
+    lease_call_in_(&r->destination->lease);
     if (!twostate_iopair_try_begin_remap_two(&r->source->pair, &r->destination->pair, &hold)) {
         twostate_iopair_begin_remap_two(&r->source->pair, &r->destination->pair, &hold);
         waited_since_(start);
     }
+    lease_allow_(&r->destination->lease);
+    lease_allow_(&r->source->lease);
     result = remap_held(r);
     file_note_write_(r->destination);
     twostate_iopair_end(&hold);

@@ -105,10 +105,13 @@ int fixture_leave(void **state)
     return 0;
 }
 
-bool file_is_free(const struct twostate_file *file)
+bool file_is_free(struct twostate_file *file)
 {
-    const struct twostate_iopair_info info = twostate_iopair_query(&file->pair);
+    struct twostate_iopair_info info = {0};
 
+    lease_call_in_(&file->lease);
+    info = twostate_iopair_query(&file->pair);
+    lease_allow_(&file->lease);
     return info.iolock.holders == 0 && info.iolock.waiting_shared == 0 &&
            info.iolock.waiting_exclusive == 0 && info.iotype.holders == 0 &&
            info.iotype.waiting_a == 0 && info.iotype.waiting_b == 0 && !info.remapping;

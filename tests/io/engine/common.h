@@ -45,8 +45,8 @@ struct twostate_file *file_new(struct twostate_engine *engine, const struct scra
 int fixture_enter(void **state);
 int fixture_leave(void **state);
 
-/* Nobody holds a lock of the file, or waits for one. */
-bool file_is_free(const struct twostate_file *file);
+/* Nobody holds a lock of the file, or waits for one; the lease aside, which this ends. */
+bool file_is_free(struct twostate_file *file);
 
 /* Runs the tests, or the one that $TEST names, with each backend that the machine has. For main. */
 #define RUN_WITH_BACKENDS(tests)                                                                   \
