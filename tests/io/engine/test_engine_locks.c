@@ -127,7 +127,7 @@ static void runs_beside(void **state)
     free(buffer);
 }
 
-struct waiting {
+struct waiting_call {
     struct task task;
     struct fixture *f;
     const struct call *call;
@@ -136,7 +136,7 @@ struct waiting {
 
 static void run_waiting(void *arg)
 {
-    struct waiting *w = arg;
+    struct waiting_call *w = arg;
 
     CHECK(run(w->f->file, w->call, w->buffer, 0) == (int64_t)w->call->length);
     CHECK(twostate_waited_ns() > 0);
@@ -158,7 +158,7 @@ static void waits_for_the_others(void **state)
     assert_int_equal(twostate_pwrite(f->file, buffer, SIZE, 0, 0), SIZE);
     for (size_t i = 0; i < CALLS; i++)
         for (enum twostate_iopath path = 0; path < PATHS; path++) {
-            struct waiting w = {.f = f, .call = &calls[i], .buffer = buffer};
+            struct waiting_call w = {.f = f, .call = &calls[i], .buffer = buffer};
             struct twostate_hold hold;
 
             if (calls[i].beside[path])
@@ -259,7 +259,7 @@ static void size_is_asked_again(void **state)
 {
     static const struct call write = {"", true, TWOSTATE_IO_DIRECT, 4096, 4096, {0}};
     struct fixture *f = *state;
-    struct waiting w = {.f = f, .call = &write, .buffer = memory_new(4096)};
+    struct waiting_call w = {.f = f, .call = &write, .buffer = memory_new(4096)};
     static struct cache_ops ops;
     struct twostate_hold hold;
 
