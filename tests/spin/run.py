@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-MODEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lock.pml")
+HERE = os.path.dirname(os.path.abspath(__file__))
 MEMORY_MB = 1900
 DEPTH = 1_000_000
 
@@ -77,6 +77,16 @@ LIVE = {
         "A,ASYNC  B,0  DRAIN,ASYNC  BARRIER=true PATIENCE=false WATCHED=2",
     ],
 }
+# The same of lib/io's lease, a model of its own.
+LEASE = {
+    "lease": [
+        "BUFFERED=2 OTHERS=1 TIMES=2",
+        "BUFFERED=2 OTHERS=2 TIMES=2 CLOSES=0",
+        "BUFFERED=2 OTHERS=1 OTHER_TIMES=2 CLOSES=0",
+        "BUFFERED=3 OTHERS=1 TIMES=1",
+        "BUFFERED=3 OTHERS=1 TIMES=2 CLOSES=0",
+    ],
+}
 # Each of these must be found out: the bug, whether it takes liveness to see it, and where.
 BUGS = [
     ("BUG_WAKE_DROPPED", SAFE, "A,0  B,0  DRAIN,FREEZES"),
@@ -90,6 +100,14 @@ BUGS = [
     ("BUG_TURN_EARLY", LIVE, "A,0  B,0  B,0  WATCHED=1"),
     ("BUG_TURN_IGNORED", LIVE, "A,0  B,0  A,0  WATCHED=1"),
     ("PATIENCE=false", LIVE, "A,0  B,0  A,0  WATCHED=1"),
+    ("BUG_NO_RECHECK", LEASE, "CLOSES=0"),
+    ("BUG_RETRY", LEASE, "CLOSES=0"),
+    ("BUG_NO_SECOND_LOOK", LEASE, "CLOSES=0"),
+    ("BUG_OFF_EARLY", LEASE, "CLOSES=1"),
+    ("BUG_ENDER_NOT_COUNTED", LEASE, "CLOSES=1"),
+    ("BUG_MARKED_FIRST", LEASE, "CLOSES=1"),
+    ("BUG_LATE_LOOK", LEASE, "CLOSES=1"),
+    ("BUG_CLOSE_UNCALLED", LEASE, "CLOSES=1"),
 ]
 
 
@@ -121,8 +139,9 @@ def check(kind, scenario, optimise="-O2"):
     """Explores all of it. Returns the number of errors (the search ends at the first)."""
     start = time.monotonic()
     live = kind is LIVE
+    model = os.path.join(HERE, "lease.pml" if kind is LEASE else "lock.pml")
     with tempfile.TemporaryDirectory() as directory:
-        must(["spin", *define(scenario), "-a", MODEL], directory)
+        must(["spin", *define(scenario), "-a", model], directory)
         how = ["-DNFAIR=3"] if live else ["-DSAFETY", "-DNOCLAIM"]
         how += ["-DCOLLAPSE", f"-DMEMLIM={MEMORY_MB}"]
         must(["cc", optimise, "-w", *how, "-o", "pan", "pan.c"], directory)
@@ -146,7 +165,7 @@ def check(kind, scenario, optimise="-O2"):
 
 def check_all(names):
     errors = 0
-    for kind in (SAFE, LIVE):
+    for kind in (SAFE, LIVE, LEASE):
         for name in names:
             for scenario in kind.get(name, []):
                 errors += check(kind, scenario)
@@ -162,7 +181,7 @@ def check_bugs():
 
 
 def main():
-    sets = [*SAFE, *LIVE, "bugs", "all"]
+    sets = [*SAFE, *LIVE, *LEASE, "bugs", "all"]
     if len(sys.argv) != 2 or sys.argv[1] not in sets:
         sys.exit(f"{__doc__}\nsets: {' '.join(sets)}")
     chosen = sets[:-2] if sys.argv[1] == "all" else sys.argv[1:]
