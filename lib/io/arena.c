@@ -28,6 +28,7 @@
 #define AHEAD_STEP ((uint64_t)64 << 10) /* in whole steps */
 #define ASK_MS     100                  /* how often `stuck` is asked */
 #define BUSY_MS    1                    /* the first wait for folios to be unlocked: nobody tells */
+#define MOMENT_NS  10000
 #define HUGE_FROM  ((uint64_t)64 << 20) /* bytes of descriptors */
 
 /* The folios of one size. */
@@ -209,6 +210,19 @@ static struct folio *take(struct arena *arena, struct pool *pool)
     return folio;
 }
 
+/*
+ * Somebody who found it in an index, long ago, may have it locked, to see that it no longer is what he
+ * meant. That is over soon; and it is no wait that would order this lock after those that the caller
+ * holds, which come after it the next time.
+ */
+static void lock_free_folio(struct folio *folio)
+{
+    const struct timespec moment = {.tv_nsec = MOMENT_NS};
+
+    while (!twostate_iolock_try_acquire(&folio->lock, TWOSTATE_EXCLUSIVE))
+        nanosleep(&moment, NULL);
+}
+
 struct folio *arena_take_(struct arena *arena, uint32_t size)
 {
     struct folio *folio = NULL;
@@ -216,8 +230,7 @@ struct folio *arena_take_(struct arena *arena, uint32_t size)
     pthread_mutex_lock(&arena->mutex);
     folio = take(arena, pool_of(arena, size));
     pthread_mutex_unlock(&arena->mutex);
-    /* Somebody who found it in an index, long ago, may just be seeing that it no longer is his. */
-    twostate_iolock_acquire(&folio->lock, TWOSTATE_EXCLUSIVE);
+    lock_free_folio(folio);
     folio->valid = 0;
     __atomic_store_n(&folio->used, 0, __ATOMIC_RELAXED);
     return folio;
