@@ -3,6 +3,7 @@
 # Runs programs with $TWOSTATE_TEST_DIR on a file system of its own, in a file:
 #
 #     on_loop.sh ext4|xfs|btrfs|none MIB SECTOR program...
+#     on_loop.sh ext4|xfs|btrfs|none MIB SECTOR -- program argument...
 #
 # With none, it is the loop device itself that they get, in $TWOSTATE_TEST_DEVICE.
 # MIB is the file's size, SECTOR the loop device's sector size. Ends with 77 (skipped) where that
@@ -56,7 +57,12 @@ else
 fi
 
 status=0
-for program; do
-    "$program" || status=1
-done
+if [ "$1" = -- ]; then
+    shift
+    "$@" || status=1
+else
+    for program; do
+        "$program" || status=1
+    done
+fi
 exit $status

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* Reordered completions: one thread, one list of ops on their way, one of those held back. */
+#include "reorder.h"
+#include "util.h"
+
+#include "io/backend.h"
+#include "io/engine.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DELAY_US 200
+
+struct held {
+    struct cds_list_head node;
+    struct backend_op *op;
+    void (*done)(struct backend_op *op);
+};
+
+struct reorder {
+    struct backend backend;
+    struct twostate_engine *engine;
+    struct backend *inner;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct cds_list_head away;
+    struct cds_list_head back;
+    unsigned count; /* of those that are back */
+    uint64_t random;
+    bool stop;
+};
+
+/* An op has no place for who it passes by. There is one at a time. */
+static struct reorder *only;
+
+/* The mutex is held. */
+static struct held *find(struct cds_list_head *list, const struct backend_op *op)
+{
+    struct held *held = NULL;
+
+    cds_list_for_each_entry(held, list, node) if (held->op == op) return held;
+    return NULL;
+}
+
+static void came_back(struct backend_op *op)
+{
+    struct reorder *r = only;
+    struct held *held = NULL;
+
+    pthread_mutex_lock(&r->mutex);
+    held = find(&r->away, op);
+    if (held == NULL)
+        abort(); /* it has come back before */
+    cds_list_move(&held->node, &r->back);
+    r->count++;
+    pthread_cond_signal(&r->changed);
+    pthread_mutex_unlock(&r->mutex);
+}
+
+static void submit(struct backend *backend, struct backend_op *op)
+{
+    struct reorder *r = caa_container_of(backend, struct reorder, backend);
+    struct held *held = zalloc(1, sizeof(*held));
+
+    held->op = op;
+    held->done = op->done;
+    op->done = came_back;
+    pthread_mutex_lock(&r->mutex);
+    cds_list_add(&held->node, &r->away);
+    pthread_mutex_unlock(&r->mutex);
+    r->inner->ops->submit(r->inner, op);
+}
+
+static void let_go(struct held *held)
+{
+    struct backend_op *op = held->op;
+
+    op->done = held->done;
+    free(held);
+    op->done(op);
+}
+
+static struct held *choose(struct reorder *r)
+{
+    unsigned skip = random_below(&r->random, r->count);
+    struct cds_list_head *node = r->back.next;
+
+    while (skip--)
+        node = node->next;
+    cds_list_del(node);
+    r->count--;
+    return cds_list_entry(node, struct held, node);
+}
+
+static void *run(void *arg)
+{
+    struct reorder *r = arg;
+
+    pthread_mutex_lock(&r->mutex);
+    while (!r->stop) {
+        struct held *held = NULL;
+
+        if (r->count == 0) {
+            pthread_cond_wait(&r->changed, &r->mutex);
+            continue;
+        }
+        if (random_below(&r->random, 2)) { /* so that there are several */
+            pthread_mutex_unlock(&r->mutex);
+            usleep(random_below(&r->random, DELAY_US));
+            pthread_mutex_lock(&r->mutex);
+        }
+        held = choose(r);
+        pthread_mutex_unlock(&r->mutex);
+        let_go(held);
+        pthread_mutex_lock(&r->mutex);
+    }
+    pthread_mutex_unlock(&r->mutex);
+    return NULL;
+}
+
+static const struct backend_ops reorder_ops = {.submit = submit};
+
+struct reorder *reorder_enter(struct twostate_engine *engine, uint64_t seed)
+{
+    struct reorder *r = zalloc(1, sizeof(*r));
+
+    r->engine = engine;
+    r->inner = engine->backend;
+    r->random = seed;
+    r->backend.ops = &reorder_ops;
+    CDS_INIT_LIST_HEAD(&r->away);
+    CDS_INIT_LIST_HEAD(&r->back);
+    pthread_mutex_init(&r->mutex, NULL);
+    pthread_cond_init(&r->changed, NULL);
+    if (pthread_create(&r->thread, NULL, run, r))
+        die("no thread");
+    only = r;
+    engine->backend = &r->backend;
+    return r;
+}
+
+void reorder_leave(struct reorder *r)
+{
+    pthread_mutex_lock(&r->mutex);
+    r->stop = true;
+    pthread_cond_signal(&r->changed);
+    pthread_mutex_unlock(&r->mutex);
+    pthread_join(r->thread, NULL);
+    r->engine->backend = r->inner;
+    only = NULL;
+    pthread_cond_destroy(&r->changed);
+    pthread_mutex_destroy(&r->mutex);
+    free(r);
+}
