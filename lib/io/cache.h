@@ -22,26 +22,32 @@ enum cache_flags {
 
 struct cache_ops {
     /* BUFFERED held. Moves the cursor's window, which is not empty, as one atomic step. Returns the
-       bytes moved, fewer at the end of file or if it failed midway, or -errno. */
+       bytes moved, fewer at the end of file or if it failed midway, or -errno. Who writes past the
+       end of file holds the size lock. */
     int64_t (*read)(struct cache *cache, struct cursor *cursor, int64_t offset, unsigned flags);
     int64_t (*write)(struct cache *cache, struct cursor *cursor, int64_t offset, unsigned flags);
 
-    /* IOLOCK exclusive and BUFFERED held. [from, to), past the end of file, is to read as zeroes
-       once a direct write has raised the size beyond it. */
-    int (*zero)(struct cache *cache, int64_t from, int64_t to);
-
-    /* DIRECT held. Before a direct request: what is dirty in the range is on disk. Before a direct
-       write, and after one: nothing of the range is cached. */
-    int (*write_back)(struct cache *cache, int64_t offset, int64_t length);
+    /* DIRECT held. Before a direct request: what is dirty in the range is on disk; before a write,
+       nothing of the range is cached. With nowait -EAGAIN if that would take time. */
+    int (*prepare)(struct cache *cache, int64_t offset, int64_t length, bool write, bool nowait);
+    /* The same. After a direct write that failed: nothing of the range is cached. Never waits long. */
     int (*invalidate)(struct cache *cache, int64_t offset, int64_t length);
+
+    /* BUFFERED held. The file's descriptor shows what the range holds. */
+    int (*write_back)(struct cache *cache, int64_t offset, int64_t length);
+    /* EXCLUSIVE_IO held. The same, and nothing of the range is cached. */
+    int (*withdraw)(struct cache *cache, int64_t offset, int64_t length);
 
     /* EXCLUSIVE_IO held. The file's size is to be `size`. */
     int (*truncate)(struct cache *cache, int64_t size);
 
-    /* Nothing held. What was written before is durable; data_only leaves out other metadata. */
-    int (*sync)(struct cache *cache, bool data_only);
+    /* Nothing held. What was written before is durable; data_only leaves out other metadata. *lost: it
+       failed, and trying again won't help: the kernel has forgotten what it could not write. */
+    int (*sync)(struct cache *cache, bool data_only, bool *lost);
 
     void (*destroy)(struct cache *cache);
+
+    bool knows_size; /* it raises the file's size itself; the descriptor may not know it yet */
 };
 
 struct cache {
@@ -51,5 +57,21 @@ struct cache {
 /* The kernel's page cache, through descriptors that the caller keeps open; sync_fd is used for
    nothing but sync, so that no error of a write-back is reported elsewhere. 0 or -ENOMEM. */
 int cache_kernel_create_(int fd, int sync_fd, struct cache **cache);
+
+struct user_engine;
+
+/* What a user cache needs of its file; the descriptors and the size stay while it is open. */
+struct user_file {
+    int fd;
+    int direct_fd;
+    int sync_fd;
+    int64_t *size; /* atomic */
+    uint32_t folio;
+    bool block_device;
+};
+
+/* A cache of the engine's own. 0 or -ENOMEM. */
+int cache_user_create_(struct user_engine *user, const struct user_file *file,
+                       struct cache **cache);
 
 #endif

@@ -104,15 +104,16 @@ static int64_t cache_write(struct cache *cache, struct cursor *cursor, int64_t o
     return locked_transfer(cache, cursor, offset, flags, true);
 }
 
-/* The kernel zeroes between the old end of file and a direct write beyond it. */
-static int cache_zero(struct cache *cache, int64_t from, int64_t to)
+/* The kernel's direct paths do this themselves, in the same system call. */
+static int cache_prepare(struct cache *cache, int64_t offset, int64_t length, bool write,
+                         bool nowait)
 {
-    (void)cache, (void)from, (void)to;
+    (void)cache, (void)offset, (void)length, (void)write, (void)nowait;
     return 0;
 }
 
-/* The kernel's direct paths do this themselves, in the same system call. */
-static int cache_write_back(struct cache *cache, int64_t offset, int64_t length)
+/* The descriptor is the cache. */
+static int cache_nothing(struct cache *cache, int64_t offset, int64_t length)
 {
     (void)cache, (void)offset, (void)length;
     return 0;
@@ -139,7 +140,8 @@ static int cache_truncate(struct cache *base, int64_t size)
     return answer(ftruncate(kernel_cache(base)->fd, size), saved);
 }
 
-static int cache_sync(struct cache *base, bool data_only)
+/* A second attempt would succeed without having written anything. */
+static int cache_sync(struct cache *base, bool data_only, bool *lost)
 {
     const int fd = kernel_cache(base)->sync_fd;
     const int saved = errno;
@@ -148,6 +150,7 @@ static int cache_sync(struct cache *base, bool data_only)
     do {
         result = data_only ? fdatasync(fd) : fsync(fd);
     } while (result < 0 && errno == EINTR);
+    *lost = result < 0;
     return answer(result, saved);
 }
 
@@ -159,9 +162,10 @@ static void cache_destroy(struct cache *base)
 static const struct cache_ops kernel_cache_ops = {
     .read = cache_read,
     .write = cache_write,
-    .zero = cache_zero,
-    .write_back = cache_write_back,
+    .prepare = cache_prepare,
     .invalidate = cache_invalidate,
+    .write_back = cache_nothing,
+    .withdraw = cache_nothing,
     .truncate = cache_truncate,
     .sync = cache_sync,
     .destroy = cache_destroy,

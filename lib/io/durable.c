@@ -9,6 +9,7 @@
 #include "engine.h"
 
 #include <errno.h>
+#include <urcu/compiler.h>
 
 int file_error_(const struct twostate_file *file)
 {
@@ -21,51 +22,29 @@ void file_note_write_(struct twostate_file *file)
         __atomic_store_n(&file->unsynced, 1, __ATOMIC_RELEASE);
 }
 
-/* One sync for all who wait; the mutex is held, but not during the sync. */
-static void sync_for_all(struct twostate_file *file)
+int file_sync_disk_(struct commit *commit, bool data_only)
 {
-    struct sync_state *state = &file->syncs;
-    const bool data_only = !state->metadata;
+    struct twostate_file *file = caa_container_of(commit, struct twostate_file, syncs);
     int32_t none = 0;
+    bool lost = true;
     int result = 0;
 
-    state->running = true;
-    state->metadata = false;
-    state->started++;
-    pthread_mutex_unlock(&state->mutex);
-
     __atomic_store_n(&file->unsynced, 0, __ATOMIC_RELEASE);
-    result = file->cache->ops->sync(file->cache, data_only);
-    if (result)
+    result = file->cache->ops->sync(file->cache, data_only, &lost);
+    if (result && lost)
         __atomic_compare_exchange_n(&file->error, &none, result, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_ACQUIRE);
-
-    pthread_mutex_lock(&state->mutex);
-    state->running = false;
-    state->finished = state->started;
-    pthread_cond_broadcast(&state->changed);
+    else if (result)
+        file_note_write_(file);
+    return result;
 }
 
-/*
- * The kernel reports a failure to one of those that sync at the same time. So one syncs at a time,
- * for all who came before it started, and all of them hear what it heard.
- */
 int file_sync_(struct twostate_file *file, bool data_only)
 {
-    struct sync_state *state = &file->syncs;
-    uint64_t mine = 0;
+    const int result = commit_run_(&file->syncs, data_only);
+    const int error = file_error_(file);
 
-    pthread_mutex_lock(&state->mutex);
-    mine = state->started + 1;
-    state->metadata = state->metadata || !data_only;
-    while (state->finished < mine) {
-        if (state->running)
-            pthread_cond_wait(&state->changed, &state->mutex);
-        else
-            sync_for_all(file);
-    }
-    pthread_mutex_unlock(&state->mutex);
-    return file_error_(file);
+    return error ? error : result;
 }
 
 static int sync_call(struct twostate_file *file, bool data_only)

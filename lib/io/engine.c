@@ -140,6 +140,9 @@ static void free_engine(struct twostate_engine *engine)
 {
     if (engine->workers)
         workers_destroy_(engine->workers);
+    if (engine->user)
+        user_destroy_(engine->user);
+    pthread_mutex_destroy(&engine->user_mutex);
     if (engine->backend)
         engine->backend->ops->destroy(engine->backend);
     if (engine->callers)
@@ -163,6 +166,7 @@ int twostate_engine_create(const struct twostate_engine_options *options,
     engine = calloc(1, sizeof(*engine));
     if (engine == NULL)
         return -ENOMEM;
+    pthread_mutex_init(&engine->user_mutex, NULL);
     set_options(engine, o);
     result = create_parts(engine, o);
     if (result)
@@ -246,5 +250,9 @@ int twostate_engine_query(struct twostate_engine *engine, struct twostate_engine
         .files = __atomic_load_n(&engine->files, __ATOMIC_ACQUIRE),
         .requests = __atomic_load_n(&engine->requests, __ATOMIC_ACQUIRE),
     };
+    pthread_mutex_lock(&engine->user_mutex);
+    if (engine->user)
+        user_query_(engine->user, info);
+    pthread_mutex_unlock(&engine->user_mutex);
     return 0;
 }

@@ -13,8 +13,10 @@
 
 #include "backend.h"
 #include "cache.h"
+#include "commit.h"
 #include "due.h"
 #include "lease.h"
+#include "user.h"
 
 struct twostate_engine {
     struct backend *backend;
@@ -29,16 +31,8 @@ struct twostate_engine {
     uint64_t cache_bytes;
     unsigned dirty_percent;
     unsigned writeback_ms;
-};
-
-/* Group commit: see durable.c. */
-struct sync_state {
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    uint64_t started; /* syncs */
-    uint64_t finished;
-    bool running;
-    bool metadata; /* somebody who waits for the next one wants more than the data */
+    pthread_mutex_t user_mutex; /* the following */
+    struct user_engine *user;   /* of the user caches; NULL: there was none */
 };
 
 /* Requests that wait for the mode without a thread: see async.c. */
@@ -62,7 +56,7 @@ struct twostate_file {
     bool writable;
     pthread_mutex_t size_lock; /* held by who raises the size through the cache */
     int64_t known_size;        /* the file is at least this large; atomic */
-    struct sync_state syncs;
+    struct commit syncs;       /* fsync: see durable.c */
     struct waiting waiting;
     int32_t error;     /* first failed write-back, -errno; atomic */
     uint32_t unsynced; /* written since the last sync; atomic */
@@ -80,7 +74,9 @@ bool file_enter_leased_(struct twostate_file *file);
 void file_shut_(struct twostate_file *file);
 
 /* Asks the file system for the size: bytes, or -errno. Old at once, unless a path is held. */
-int64_t file_ask_size_(struct twostate_file *file);
+int64_t file_ask_size_(const struct twostate_file *file);
+/* What the descriptor says, which may be less while a user cache has not written everything back. */
+int64_t file_disk_size_(const struct twostate_file *file);
 /* The same, and notes it. A path is held, so that no truncate comes in between. */
 int64_t file_size_(struct twostate_file *file);
 int64_t file_known_size_(const struct twostate_file *file);
@@ -95,6 +91,8 @@ int file_error_(const struct twostate_file *file);
 void file_note_write_(struct twostate_file *file);
 /* fsync or fdatasync, with the error kept. */
 int file_sync_(struct twostate_file *file, bool data_only);
+/* What that does for all who wait for it: see commit.h. */
+int file_sync_disk_(struct commit *commit, bool data_only);
 
 /* Takes the path's locks; with nowait -EAGAIN instead of waiting. Adds to the thread's waited time.
  */

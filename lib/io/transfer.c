@@ -262,7 +262,7 @@ static int64_t move_direct(struct transfer *t)
 
     if (clipped || length == 0)
         return clipped;
-    moved = cache->ops->write_back(cache, offset, length);
+    moved = cache->ops->prepare(cache, offset, length, t->write, has(t, TWOSTATE_IO_NOWAIT));
     if (moved)
         return moved;
     moved = offset_aligned(t) && memory_aligned(t)
@@ -317,16 +317,14 @@ static int64_t write_unaligned(struct transfer *t, bool append)
     return moved;
 }
 
-/* The hold is DIRECT_EXTEND's; append has been resolved, and [EOF, offset) is to be zeroed. */
-static int64_t extend_held(struct transfer *t, struct twostate_hold *hold, int64_t size)
+/*
+ * The hold is DIRECT_EXTEND's; append has been resolved. What lies between the end of file and the
+ * write reads as zeroes: the file system sees to that on disk, and no cache has anything else there.
+ */
+static int64_t extend_held(struct transfer *t, struct twostate_hold *hold)
 {
-    struct cache *cache = t->file->cache;
     int64_t moved = 0;
 
-    if (t->offset > size)
-        moved = cache->ops->zero(cache, size, t->offset);
-    if (moved)
-        return moved;
     twostate_iopair_extend_to_direct(hold);
     moved = move_direct(t);
     if (!transfer_refused_(moved))
@@ -354,7 +352,7 @@ static int64_t write_extending(struct transfer *t, bool append)
     else if (size > INT64_MAX - (int64_t)t->cursor.left)
         moved = append ? -EFBIG : 0;
     if (moved == 0)
-        moved = offset_aligned(t) ? extend_held(t, &hold, size) : write_through_cache(t, append);
+        moved = offset_aligned(t) ? extend_held(t, &hold) : write_through_cache(t, append);
     twostate_iopair_end(&hold);
     return moved;
 }

@@ -36,19 +36,35 @@ int twostate_truncate(struct twostate_file *file, int64_t length)
     return result;
 }
 
-/* The size may have become larger or, by a collapsed range, smaller: none is known but by asking.
- */
+static bool moves_what_follows(int mode)
+{
+    return (mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)) != 0;
+}
+
+/* Out of the cache with what the kernel is about to change; with all of it, if it moves. */
+static int withdraw(struct twostate_file *file, int mode, int64_t offset, int64_t length)
+{
+    struct cache *cache = file->cache;
+
+    return moves_what_follows(mode) ? cache->ops->withdraw(cache, 0, INT64_MAX)
+                                    : cache->ops->withdraw(cache, offset, length);
+}
+
+/* The size may have become larger or, by a collapsed range, smaller: none is known but by asking. */
 static int fallocate_held(struct twostate_file *file, int mode, int64_t offset, int64_t length)
 {
     const int saved = errno;
-    int result = 0;
+    const int64_t before = moves_what_follows(mode) ? 0 : file_known_size_(file);
+    int result = withdraw(file, mode, offset, length);
 
+    if (result)
+        return result;
     do {
         result = fallocate(file->fd, mode, offset, length) < 0 ? -errno : 0;
     } while (result == -EINTR);
     errno = saved;
-    file_set_size_(file, 0);
-    file_size_(file);
+    file_set_size_(file, before);
+    file_raise_size_(file, file_disk_size_(file));
     return result;
 }
 
@@ -84,9 +100,11 @@ int64_t twostate_seek(struct twostate_file *file, int64_t offset, int whence)
     if (result)
         return result;
     file_begin_(file, TWOSTATE_BUFFERED_READ, &hold, false);
-    result = lseek(file->fd, offset, whence);
-    if (result < 0)
-        result = -errno;
+    result = file->cache->ops->write_back(file->cache, 0, INT64_MAX);
+    if (result == 0) {
+        result = lseek(file->fd, offset, whence);
+        result = result < 0 ? -errno : result;
+    }
     twostate_iopair_end(&hold);
     file_leave_(file);
     errno = saved;
@@ -189,7 +207,11 @@ static int64_t remap_held(struct remap *r)
         return 0;
     if (r->length > size - r->from)
         r->length = size - r->from;
-    result = share_or_copy(r);
+    result = r->source->cache->ops->write_back(r->source->cache, r->from, r->length);
+    if (result == 0)
+        result = r->destination->cache->ops->withdraw(r->destination->cache, r->to, r->length);
+    if (result == 0)
+        result = share_or_copy(r);
     if (result > 0)
         file_raise_size_(r->destination, r->to + result);
     return result;

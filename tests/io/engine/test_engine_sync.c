@@ -18,11 +18,12 @@ static uint32_t gate;
 static int sync_result;
 static int64_t write_result;
 
-static int fake_sync(struct cache *cache, bool data_only)
+static int fake_sync(struct cache *cache, bool data_only, bool *lost)
 {
     const uint32_t mine = add(&syncs, 1);
 
     (void)cache;
+    *lost = sync_result != 0;
     if (!data_only)
         add(&full_syncs, 1);
     AWAIT(load(&gate) >= mine);

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locking the folios of a request.
+ *
+ * Found without a lock, a folio may have been evicted, and serve another file, by the time that its
+ * lock is held: so look again then. Memory for those that may be missing is reserved before the first
+ * lock is taken; for all of the span, because those that are there now may be evicted meanwhile.
+ */
+#include "span.h"
+
+#include <errno.h>
+
+#include <twostate/validate.h>
+
+void span_init_(struct span *span, struct user_cache *cache, int64_t offset, int64_t length)
+{
+    const uint64_t last = (uint64_t)(offset + (length - 1)) >> cache->shift;
+
+    span->cache = cache;
+    span->first = (uint64_t)offset >> cache->shift;
+    span->count = (unsigned)(last - span->first) + 1;
+    span->made = 0;
+}
+
+static void unlock_first(struct span *span, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        twostate_iolock_release(&span->folios[i]->lock, span->mode);
+}
+
+void span_unlock_(struct span *span)
+{
+    unlock_first(span, span->count);
+}
+
+static bool is_ours(const struct span *span, const struct folio *folio, uint64_t number)
+{
+    return folio->owner == span->cache && folio->index == number;
+}
+
+static void mark_used(struct folio *folio)
+{
+    if (!__atomic_load_n(&folio->used, __ATOMIC_RELAXED))
+        __atomic_store_n(&folio->used, 1, __ATOMIC_RELAXED);
+}
+
+/* Locked, or NULL: it is not in the cache. -EAGAIN: nowait, and it is locked. */
+static int lock_found(struct span *span, uint64_t number, bool nowait, struct folio **found)
+{
+    for (;;) {
+        struct folio *folio = index_find_(&span->cache->index, number);
+
+        *found = folio;
+        if (folio == NULL)
+            return 0;
+        if (!nowait)
+            twostate_iolock_acquire(&folio->lock, span->mode);
+        else if (!twostate_iolock_try_acquire(&folio->lock, span->mode))
+            return -EAGAIN;
+        if (is_ours(span, folio, number)) {
+            mark_used(folio);
+            return 0;
+        }
+        twostate_iolock_release(&folio->lock, span->mode);
+    }
+}
+
+bool span_lock_(struct span *span, enum twostate_iomode mode, bool nowait)
+{
+    span->mode = mode;
+    for (unsigned i = 0; i < span->count; i++) {
+        if (lock_found(span, span->first + i, nowait, &span->folios[i]) ||
+            span->folios[i] == NULL) {
+            unlock_first(span, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A reservation, and what was taken out of it but not needed. */
+struct stock {
+    struct user_cache *cache;
+    unsigned reserved;
+    struct folio *spare;
+};
+
+static struct folio *take(struct stock *stock)
+{
+    struct folio *folio = stock->spare;
+
+    stock->spare = NULL;
+    if (folio == NULL) {
+        folio = arena_take_(stock->cache->user->arena, stock->cache->folio);
+        stock->reserved--;
+    }
+    return folio;
+}
+
+static void give_back(struct stock *stock)
+{
+    struct user_cache *cache = stock->cache;
+
+    if (stock->spare)
+        arena_free_(cache->user->arena, stock->spare, cache->folio);
+    if (stock->reserved > 0)
+        arena_unreserve_(cache->user->arena, cache->folio, stock->reserved);
+}
+
+/* Takes a folio in. NULL in *made: somebody else just did. */
+static int make_one(struct span *span, uint64_t number, struct stock *stock, struct folio **made)
+{
+    struct folio *folio = take(stock);
+    struct folio *there = NULL;
+    int result = 0;
+
+    folio->owner = span->cache;
+    folio->index = number;
+    folio->valid = 0;
+    mark_used(folio);
+    result = index_insert_(&span->cache->index, number, folio, &there);
+    *made = result ? NULL : folio;
+    if (result == 0) {
+        span->made++;
+        return 0;
+    }
+    folio->owner = NULL;
+    stock->spare = folio;
+    return result == -EEXIST ? 0 : result;
+}
+
+static int lock_or_make(struct span *span, unsigned i, bool nowait, struct stock *stock)
+{
+    const uint64_t number = span->first + i;
+    struct folio *folio = NULL;
+    int result = 0;
+
+    while (result == 0 && folio == NULL) {
+        result = lock_found(span, number, nowait, &folio);
+        if (result == 0 && folio == NULL)
+            result = make_one(span, number, stock, &folio);
+    }
+    span->folios[i] = folio;
+    return result;
+}
+
+int span_make_(struct span *span, bool nowait)
+{
+    struct user_engine *user = span->cache->user;
+    struct stock stock = {.cache = span->cache, .reserved = span->count};
+    int result =
+        arena_reserve_(user->arena, span->cache->folio, span->count, nowait, flusher_stuck_, user);
+
+    if (result)
+        return result;
+    span->mode = TWOSTATE_EXCLUSIVE;
+    for (unsigned i = 0; i < span->count && result == 0; i++) {
+        result = lock_or_make(span, i, nowait, &stock);
+        if (result)
+            unlock_first(span, i);
+    }
+    give_back(&stock);
+    return result;
+}

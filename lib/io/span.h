@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* A span: the folios of one request, locked in ascending order. */
+#ifndef TS_IO_SPAN_H
+#define TS_IO_SPAN_H
+
+#include <twostate/io.h>
+
+#include "user.h"
+
+#define SPAN_MOST (TWOSTATE_IO_ATOMIC_MAX / 4096 + 1)
+
+struct span {
+    struct user_cache *cache;
+    enum twostate_iomode mode;
+    uint64_t first;
+    unsigned count;
+    unsigned made; /* of those that a request made the cache take in */
+    struct folio *folios[SPAN_MOST];
+};
+
+/* length > 0, at most TWOSTATE_IO_ATOMIC_MAX. */
+void span_init_(struct span *span, struct user_cache *cache, int64_t offset, int64_t length);
+
+/*
+ * Locks the folios, if all are in the cache. False, and nothing is locked, if one is not; with nowait
+ * also if it would wait.
+ */
+bool span_lock_(struct span *span, enum twostate_iomode mode, bool nowait);
+
+/*
+ * Locks them exclusive, and takes those in that are missing, with no valid block. May wait for memory.
+ * 0, -ENOMEM; with nowait -EAGAIN; or why the cache can't make room.
+ */
+int span_make_(struct span *span, bool nowait);
+
+void span_unlock_(struct span *span);
+
+/* The folio of a byte of the span, and where in the folio it is. */
+static inline struct folio *span_folio(const struct span *span, int64_t offset)
+{
+    return span->folios[((uint64_t)offset >> span->cache->shift) - span->first];
+}
+
+static inline uint32_t span_within(const struct span *span, int64_t offset)
+{
+    return (uint32_t)offset & (span->cache->folio - 1);
+}
+
+/*
+ * Locked exclusive. Reads from disk what is not valid of the blocks that [from, to) touches. Returns 0,
+ * or an error and in *end up to where it is valid from `from` on.
+ */
+int span_fill_(struct span *span, int64_t from, int64_t to, int64_t *end);
+
+#endif

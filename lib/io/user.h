@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine's own cache: what all user caches of an engine share, and what each file has.
+ *
+ * Locks, in this order: the IO pair (whoever calls), folio locks ascending, `unwritten`, the mutex of
+ * struct user. Nobody waits for memory or for the disk's answer to a write-back with a folio locked,
+ * but who takes one folio out of the cache.
+ */
+#ifndef TS_IO_USER_H
+#define TS_IO_USER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <urcu/list.h>
+
+#include "arena.h"
+#include "backend.h"
+#include "cache.h"
+#include "commit.h"
+#include "folio.h"
+#include "index.h"
+
+struct user_options {
+    uint64_t bytes; /* budget */
+    unsigned dirty_percent;
+    unsigned writeback_ms;
+};
+
+/* What has been asked of write-back, and what it has done. */
+struct user_engine {
+    struct arena *arena;
+    struct backend *backend;
+    struct user_options options;
+
+    pthread_mutex_t mutex;   /* the following */
+    pthread_cond_t wake;     /* the flusher */
+    pthread_cond_t progress; /* those who wait for less to be dirty, or for a cache to be let go */
+    struct cds_list_head caches;  /* every cache */
+    struct cds_list_head batches; /* those that nobody uses */
+    pthread_cond_t batch_free;
+    bool pressed;    /* somebody waits for less to be dirty, or for memory */
+    uint64_t rounds; /* of the flusher, finished */
+    int error;       /* of the last round, if it wrote nothing */
+    bool stop;
+    pthread_t flusher;
+
+    uint64_t dirty;        /* bytes of listed folios; atomic, as the following */
+    uint64_t misses;       /* folios */
+    uint64_t written_back; /* bytes */
+};
+
+struct user_cache {
+    struct cache cache;
+    struct user_engine *user;
+    struct index index;
+    struct cds_list_head node; /* in user->caches */
+    unsigned held;             /* by the flusher; user->mutex */
+    uint32_t folio;            /* bytes */
+    uint32_t shift;            /* log2 of it */
+    int fd;                    /* the kernel's cache: for the tail, and to change the size */
+    int direct_fd;
+    int64_t *size; /* the file's, atomic */
+    bool block_device;
+    struct commit data_sync; /* fdatasync for who wrote with DSYNC */
+    int sync_fd;
+    int32_t lost; /* the first error of a sync of the disk; atomic */
+
+    pthread_mutex_t unwritten;        /* the following, and of each folio what folio.h says */
+    pthread_cond_t written;           /* some write has ended */
+    struct cds_list_head not_on_disk; /* folios, the oldest first */
+    uint64_t syncs;                   /* begun */
+};
+
+/* 0, -ENOMEM, or what pthread_create answers. */
+int user_create_(const struct user_options *options, struct backend *backend,
+                 struct user_engine **user);
+/* No cache may be left. */
+void user_destroy_(struct user_engine *user);
+
+struct twostate_engine_info;
+/* Puts in what concerns the user caches. */
+void user_query_(struct user_engine *user, struct twostate_engine_info *info);
+
+/* What is dirty in the file's folios `first` to `last` now is on disk when this returns 0. */
+int writeback_range_(struct user_cache *cache, uint64_t first, uint64_t last);
+/* The same for the whole file. */
+int writeback_all_(struct user_cache *cache);
+/* Writes some of what has been dirty since before then. Bytes (0: there is none), or an error. */
+int64_t writeback_some_(struct user_cache *cache, int64_t since);
+
+/* The folio's lock is held exclusive. Blocks became dirty. */
+void writeback_dirtied_(struct user_cache *cache, struct folio *folio, uint32_t blocks);
+/* The same. Waits until none of the blocks is being written; and forgets that they are dirty. */
+void writeback_settle_(struct user_cache *cache, struct folio *folio, uint32_t blocks);
+void writeback_forget_(struct user_cache *cache, struct folio *folio, uint32_t blocks);
+
+/* Whether the file's folios in this range are on disk; stays so if nobody may write. */
+bool writeback_clean_(struct user_cache *cache, uint64_t first, uint64_t last);
+
+/* Write-back's memory. 0 or -ENOMEM. */
+int writeback_create_(struct user_engine *user);
+void writeback_destroy_(struct user_engine *user);
+
+/* Waits until less is dirty than may be; with nowait -EAGAIN instead. No folio is locked. */
+int flusher_throttle_(struct user_engine *user, bool nowait);
+/* Whoever waits for memory, or would have to: write back. */
+void flusher_press_(void *user);
+int flusher_stuck_(void *user);
+int flusher_start_(struct user_engine *user);
+void flusher_stop_(struct user_engine *user);
+/* So many bytes more are dirty. Never waits. */
+void flusher_dirtied_(struct user_engine *user, uint32_t bytes);
+/* Before a cache goes: the flusher forgets it. */
+void flusher_forget_(struct user_cache *cache);
+
+int64_t user_now_(void);
+
+static inline int64_t user_size_(const struct user_cache *cache)
+{
+    return __atomic_load_n(cache->size, __ATOMIC_ACQUIRE);
+}
+
+#endif

@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Write-back: from dirty folios to the disk, past the kernel's cache.
+ *
+ * Blocks are copied to a buffer of a batch with the folio locked, and written from there: so nobody
+ * waits for the disk to overwrite what is being written back, what is written does not change on its
+ * way, and neighbours leave as one large write. A block is `writing` from the copy to the end of the
+ * write; only one write of a block is on its way at a time.
+ *
+ * The block that holds the end of file goes through the kernel's cache, which can write a part of a
+ * block: so the file on disk is never longer than what was written to it.
+ */
+#include "user.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <urcu/compiler.h>
+
+#define MOST_BATCHES 8
+#define MOST_BATCH   1048576U /* bytes */
+#define LEAST_BATCH  FOLIO_MOST_SIZE
+#define MOST_WRITES  (MOST_BATCH / FOLIO_BLOCK) /* in a batch */
+#define PICKS        512
+
+/* What one call writes. */
+struct pass {
+    struct user_cache *cache;
+    struct batch *batch; /* being filled, or NULL */
+    bool patient;        /* waits for what others are writing, and writes what is dirty then */
+    unsigned pending;    /* batches on their way, and */
+    int error;           /* the first; under the cache's `unwritten` */
+    uint64_t bytes;
+};
+
+/* Some blocks of a folio, in a write. */
+struct part {
+    struct folio *folio;
+    uint32_t blocks;
+};
+
+/* One contiguous write of a batch. */
+struct write {
+    struct backend_op op;
+    struct iovec iov;
+    struct batch *batch;
+    unsigned first_part;
+    unsigned parts;
+};
+
+struct batch {
+    struct cds_list_head node;
+    struct pass *pass;
+    char *buffer;
+    uint32_t size;
+    uint32_t used;
+    unsigned writes;
+    unsigned parts;
+    unsigned pending; /* writes, and the submitter; atomic */
+    struct write write[MOST_WRITES];
+    struct part part[MOST_WRITES];
+};
+
+/* What is on disk, and what is not. */
+
+static void unlist(struct user_cache *cache, struct folio *folio)
+{
+    cds_list_del(&folio->node);
+    folio->listed = false;
+    __atomic_sub_fetch(&cache->user->dirty, cache->folio, __ATOMIC_RELAXED);
+    arena_cleaned_(cache->user->arena);
+}
+
+void writeback_dirtied_(struct user_cache *cache, struct folio *folio, uint32_t blocks)
+{
+    const uint32_t before = __atomic_fetch_or(&folio->dirty, blocks, __ATOMIC_ACQ_REL);
+
+    if (before & FOLIO_DIRTY)
+        return;
+    pthread_mutex_lock(&cache->unwritten);
+    folio->again = cache->syncs;
+    if (!folio->listed) {
+        folio->listed = true;
+        folio->dirtied = cache->syncs;
+        folio->since = user_now_();
+        cds_list_add_tail(&folio->node, &cache->not_on_disk);
+        flusher_dirtied_(cache->user, cache->folio);
+    }
+    pthread_mutex_unlock(&cache->unwritten);
+}
+
+static void settle(struct user_cache *cache, const struct folio *folio, uint32_t blocks)
+{
+    while (__atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE) & blocks << 16)
+        pthread_cond_wait(&cache->written, &cache->unwritten);
+}
+
+void writeback_settle_(struct user_cache *cache, struct folio *folio, uint32_t blocks)
+{
+    pthread_mutex_lock(&cache->unwritten);
+    settle(cache, folio, blocks);
+    pthread_mutex_unlock(&cache->unwritten);
+}
+
+void writeback_forget_(struct user_cache *cache, struct folio *folio, uint32_t blocks)
+{
+    if (__atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE) == 0)
+        return;
+    pthread_mutex_lock(&cache->unwritten);
+    settle(cache, folio, blocks);
+    if (__atomic_and_fetch(&folio->dirty, ~blocks, __ATOMIC_ACQ_REL) == 0 && folio->listed)
+        unlist(cache, folio);
+    pthread_mutex_unlock(&cache->unwritten);
+}
+
+/* The write of a part has ended. `unwritten` is held. */
+static void part_done(struct user_cache *cache, const struct part *part, bool failed)
+{
+    struct folio *folio = part->folio;
+    uint32_t left = 0;
+
+    if (failed) {
+        folio->again = folio->dirtied;
+        __atomic_fetch_or(&folio->dirty, part->blocks, __ATOMIC_ACQ_REL);
+    }
+    left = __atomic_and_fetch(&folio->dirty, ~(part->blocks << 16), __ATOMIC_ACQ_REL);
+    if (left == 0) {
+        unlist(cache, folio);
+    } else if ((left & FOLIO_WRITING) == 0) {
+        folio->dirtied = folio->again;
+        if (!failed) {
+            folio->since = user_now_();
+            cds_list_del(&folio->node);
+            cds_list_add_tail(&folio->node, &cache->not_on_disk);
+        }
+    }
+}
+
+static void parts_done(struct pass *pass, const struct part *parts, unsigned count, int error)
+{
+    for (unsigned i = 0; i < count; i++)
+        part_done(pass->cache, &parts[i], error != 0);
+    if (error && pass->error == 0)
+        pass->error = error;
+    pthread_cond_broadcast(&pass->cache->written);
+}
+
+/* Batches. */
+
+static void batch_return(struct user_engine *user, struct batch *batch)
+{
+    pthread_mutex_lock(&user->mutex);
+    cds_list_add(&batch->node, &user->batches);
+    pthread_cond_signal(&user->batch_free);
+    pthread_mutex_unlock(&user->mutex);
+}
+
+/* Those who have one give it back without waiting for anything but the disk. */
+static struct batch *batch_get(struct pass *pass)
+{
+    struct user_engine *user = pass->cache->user;
+    struct batch *batch = NULL;
+
+    pthread_mutex_lock(&user->mutex);
+    while (cds_list_empty(&user->batches))
+        pthread_cond_wait(&user->batch_free, &user->mutex);
+    batch = cds_list_first_entry(&user->batches, struct batch, node);
+    cds_list_del(&batch->node);
+    pthread_mutex_unlock(&user->mutex);
+    batch->pass = pass;
+    batch->used = batch->writes = batch->parts = 0;
+    return batch;
+}
+
+/* The last of its users. The pass may be gone once its mutex is given back. */
+static void batch_drop(struct batch *batch)
+{
+    struct pass *pass = batch->pass;
+    struct user_cache *cache = pass->cache;
+
+    if (__atomic_sub_fetch(&batch->pending, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    batch_return(cache->user, batch);
+    pthread_mutex_lock(&cache->unwritten);
+    pass->pending--;
+    pthread_cond_broadcast(&cache->written);
+    pthread_mutex_unlock(&cache->unwritten);
+}
+
+/* In the backend's thread. */
+static void write_done(struct backend_op *op)
+{
+    struct write *write = caa_container_of(op, struct write, op);
+    struct batch *batch = write->batch;
+    struct pass *pass = batch->pass;
+    struct user_engine *user = pass->cache->user;
+    const int64_t result = op->result;
+
+    if (result > 0) {
+        op->offset += result;
+        write->iov.iov_base = (char *)write->iov.iov_base + result;
+        write->iov.iov_len -= (size_t)result;
+        __atomic_add_fetch(&user->written_back, (uint64_t)result, __ATOMIC_RELAXED);
+    }
+    if ((result > 0 && write->iov.iov_len > 0) || result == -EINTR) {
+        user->backend->ops->submit(user->backend, op);
+        return;
+    }
+    pthread_mutex_lock(&pass->cache->unwritten);
+    parts_done(pass, &batch->part[write->first_part], write->parts,
+               result > 0 ? 0 : (result < 0 ? (int)result : -EIO));
+    pthread_mutex_unlock(&pass->cache->unwritten);
+    batch_drop(batch);
+}
+
+static void batch_submit(struct pass *pass)
+{
+    struct batch *batch = pass->batch;
+    struct backend *backend = pass->cache->user->backend;
+
+    pass->batch = NULL;
+    if (batch == NULL)
+        return;
+    if (batch->writes == 0) {
+        batch_return(pass->cache->user, batch);
+        return;
+    }
+    pthread_mutex_lock(&pass->cache->unwritten);
+    pass->pending++;
+    pthread_mutex_unlock(&pass->cache->unwritten);
+    batch->pending = batch->writes + 1;
+    for (unsigned i = 0; i < batch->writes; i++)
+        backend->ops->submit(backend, &batch->write[i].op);
+    batch_drop(batch);
+}
+
+/* A place in the batch's last write, if it goes on there; else in a new one. */
+static struct write *write_at(struct batch *batch, int64_t offset)
+{
+    struct write *last = batch->writes ? &batch->write[batch->writes - 1] : NULL;
+
+    if (last && last->op.offset + (int64_t)last->iov.iov_len == offset)
+        return last;
+    last = &batch->write[batch->writes++];
+    *last = (struct write){
+        .op = {.fd = batch->pass->cache->direct_fd,
+               .offset = offset,
+               .count = 1,
+               .write = true,
+               .done = write_done},
+        .iov = {.iov_base = batch->buffer + batch->used},
+        .batch = batch,
+        .first_part = batch->parts,
+    };
+    last->op.iov = &last->iov;
+    return last;
+}
+
+/* Copies adjacent whole blocks of a folio, which is locked, into the batch. */
+static void batch_add(struct batch *batch, struct folio *folio, uint32_t first, uint32_t count)
+{
+    const struct user_cache *cache = batch->pass->cache;
+    const uint32_t length = count * FOLIO_BLOCK;
+    const uint32_t within = first * FOLIO_BLOCK;
+    struct write *write =
+        write_at(batch, (int64_t)(folio->index << cache->shift) + (int64_t)within);
+
+    memcpy(batch->buffer + batch->used, folio->data + within, length);
+    batch->used += length;
+    write->iov.iov_len += length;
+    write->parts++;
+    batch->part[batch->parts++] =
+        (struct part){.folio = folio, .blocks = folio_blocks(within, within + length)};
+}
+
+/* The last block of the file, of which only a part is the file's. */
+struct tail {
+    char data[FOLIO_BLOCK];
+    struct part part; /* no folio: there is no tail to write */
+    int64_t offset;
+    size_t length;
+};
+
+static int write_tail(const struct user_cache *cache, const struct tail *tail)
+{
+    struct iovec iov = {.iov_base = (char *)(uintptr_t)tail->data, .iov_len = tail->length};
+    struct backend_op op = {.fd = cache->fd, .offset = tail->offset, .write = true};
+    struct cursor cursor;
+    int64_t moved = 0;
+
+    cursor_init_(&cursor, &iov, 1);
+    cursor_show_(&cursor, tail->length);
+    moved = backend_move_(&op, &cursor, 1);
+    if (moved < 0)
+        return (int)moved;
+    return moved == (int64_t)tail->length ? 0 : -EIO;
+}
+
+/* The blocks of a folio that the file reaches into. */
+static uint32_t blocks_of_file(const struct user_cache *cache, int64_t start, int64_t size)
+{
+    if (size <= start)
+        return 0;
+    return folio_blocks(0, size - start < cache->folio ? (uint32_t)(size - start) : cache->folio);
+}
+
+/*
+ * Takes the dirty blocks of a folio, which is locked exclusive and not being written. What a truncate
+ * has cut off, and not taken out yet, stays dirty until it does.
+ */
+static void take_blocks(struct pass *pass, struct folio *folio, struct tail *tail)
+{
+    const struct user_cache *cache = pass->cache;
+    const int64_t start = (int64_t)(folio->index << cache->shift);
+    const int64_t size = user_size_(cache);
+    const uint32_t dirty = __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE);
+    uint32_t blocks = dirty & blocks_of_file(cache, start, size);
+
+    __atomic_store_n(&folio->dirty, (dirty & ~blocks) | blocks << 16, __ATOMIC_RELEASE);
+    while (blocks) {
+        const uint32_t first = (uint32_t)__builtin_ctz(blocks);
+        uint32_t count = (uint32_t)__builtin_ctz(~(blocks >> first));
+        const int64_t end = start + (int64_t)(first + count) * FOLIO_BLOCK;
+
+        blocks &= ~folio_blocks(first * FOLIO_BLOCK, (first + count) * FOLIO_BLOCK);
+        pass->bytes += (uint64_t)count * FOLIO_BLOCK;
+        if (end > size) {
+            const uint32_t within = (first + --count) * FOLIO_BLOCK;
+
+            memcpy(tail->data, folio->data + within, FOLIO_BLOCK);
+            tail->part = (struct part){.folio = folio, .blocks = folio_blocks(within, within + 1)};
+            tail->offset = start + within;
+            tail->length = (size_t)(size - tail->offset);
+        }
+        if (count > 0)
+            batch_add(pass->batch, folio, first, count);
+    }
+}
+
+/* Passes. */
+
+/* A folio that had, when it was picked, something dirty. */
+struct pick {
+    uint64_t index;
+    struct folio *folio;
+};
+
+static int compare_picks(const void *a, const void *b)
+{
+    const uint64_t x = ((const struct pick *)a)->index;
+    const uint64_t y = ((const struct pick *)b)->index;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Nobody waits for a lock with a batch that is not on its way: others may wait for what is in it. */
+static void lock_folio(struct pass *pass, struct folio *folio)
+{
+    if (twostate_iolock_try_acquire(&folio->lock, TWOSTATE_EXCLUSIVE))
+        return;
+    batch_submit(pass);
+    twostate_iolock_acquire(&folio->lock, TWOSTATE_EXCLUSIVE);
+}
+
+static bool has_something_to_write(struct pass *pass, const struct pick *pick)
+{
+    struct folio *folio = pick->folio;
+    uint32_t dirty = __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE);
+
+    if (folio->owner != pass->cache || folio->index != pick->index)
+        return false;
+    if (dirty & FOLIO_WRITING) {
+        if (!pass->patient)
+            return false;
+        batch_submit(pass);
+        writeback_settle_(pass->cache, folio, FOLIO_DIRTY);
+        dirty = __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE);
+    }
+    return dirty != 0;
+}
+
+static void have_room(struct pass *pass)
+{
+    struct batch *batch = pass->batch;
+
+    if (batch && batch->size - batch->used < pass->cache->folio)
+        batch_submit(pass);
+}
+
+static void write_folio(struct pass *pass, const struct pick *pick)
+{
+    struct tail tail = {.part = {.folio = NULL}};
+    int error = 0;
+
+    have_room(pass);
+    lock_folio(pass, pick->folio);
+    if (has_something_to_write(pass, pick)) {
+        if (pass->batch == NULL)
+            pass->batch = batch_get(pass);
+        take_blocks(pass, pick->folio, &tail);
+    }
+    twostate_iolock_release(&pick->folio->lock, TWOSTATE_EXCLUSIVE);
+    if (tail.part.folio) {
+        error = write_tail(pass->cache, &tail);
+        pthread_mutex_lock(&pass->cache->unwritten);
+        parts_done(pass, &tail.part, 1, error);
+        pthread_mutex_unlock(&pass->cache->unwritten);
+    }
+}
+
+/* Writes what was picked, and waits for it. Bytes, or the first error. */
+static int64_t write_picks(struct user_cache *cache, struct pick *picks, unsigned count,
+                           bool patient)
+{
+    struct pass pass = {.cache = cache, .patient = patient};
+
+    qsort(picks, count, sizeof(*picks), compare_picks);
+    for (unsigned i = 0; i < count; i++)
+        write_folio(&pass, &picks[i]);
+    batch_submit(&pass);
+    pthread_mutex_lock(&cache->unwritten);
+    while (pass.pending > 0)
+        pthread_cond_wait(&cache->written, &cache->unwritten);
+    pthread_mutex_unlock(&cache->unwritten);
+    return pass.error ? pass.error : (int64_t)pass.bytes;
+}
+
+bool writeback_clean_(struct user_cache *cache, uint64_t first, uint64_t last)
+{
+    for (uint64_t number = first; number <= last; number++) {
+        const struct folio *folio = index_next_(&cache->index, number, last, &number);
+
+        if (folio == NULL)
+            return true;
+        if (__atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE))
+            return false;
+    }
+    return true;
+}
+
+int writeback_range_(struct user_cache *cache, uint64_t first, uint64_t last)
+{
+    struct pick picks[PICKS];
+    struct folio *folio = NULL;
+    int64_t result = 0;
+
+    do {
+        unsigned count = 0;
+
+        while (count < PICKS && first <= last) {
+            uint64_t number = 0;
+
+            folio = index_next_(&cache->index, first, last, &number);
+            if (folio == NULL)
+                break;
+            if (__atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE))
+                picks[count++] = (struct pick){.index = number, .folio = folio};
+            first = number + 1;
+        }
+        result = write_picks(cache, picks, count, true);
+    } while (result >= 0 && folio && first <= last);
+    return result < 0 ? (int)result : 0;
+}
+
+/* Of what is not on disk, the oldest that became dirty before. */
+static unsigned pick_oldest(struct user_cache *cache, struct pick *picks, uint64_t syncs,
+                            int64_t since, bool patient)
+{
+    struct folio *folio = NULL;
+    unsigned count = 0;
+
+    pthread_mutex_lock(&cache->unwritten);
+    cds_list_for_each_entry(folio, &cache->not_on_disk, node)
+    {
+        const uint32_t dirty = __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE);
+
+        if (count == PICKS)
+            break;
+        if (folio->dirtied <= syncs && folio->since <= since &&
+            (patient || (dirty & FOLIO_WRITING) == 0))
+            picks[count++] = (struct pick){.index = folio->index, .folio = folio};
+    }
+    pthread_mutex_unlock(&cache->unwritten);
+    return count;
+}
+
+int writeback_all_(struct user_cache *cache)
+{
+    struct pick picks[PICKS];
+    uint64_t syncs = 0;
+    unsigned count = 0;
+    int64_t result = 0;
+
+    pthread_mutex_lock(&cache->unwritten);
+    syncs = cache->syncs++;
+    pthread_mutex_unlock(&cache->unwritten);
+    do {
+        count = pick_oldest(cache, picks, syncs, INT64_MAX, true);
+        result = write_picks(cache, picks, count, true);
+    } while (count > 0 && result >= 0);
+    return result < 0 ? (int)result : 0;
+}
+
+int64_t writeback_some_(struct user_cache *cache, int64_t since)
+{
+    struct pick picks[PICKS];
+    const unsigned count = pick_oldest(cache, picks, UINT64_MAX, since, false);
+
+    return write_picks(cache, picks, count, false);
+}
+
+/* Their memory is 3 % of the budget at most, but for the smallest. */
+int writeback_create_(struct user_engine *user)
+{
+    const uint64_t memory = user->options.bytes / 32;
+    const uint32_t size = memory < LEAST_BATCH  ? LEAST_BATCH
+                          : memory < MOST_BATCH ? (uint32_t)memory / FOLIO_BLOCK * FOLIO_BLOCK
+                                                : MOST_BATCH;
+
+    for (unsigned i = 0; i < MOST_BATCHES && (i == 0 || (i + 1) * (uint64_t)size <= memory); i++) {
+        struct batch *batch = calloc(1, sizeof(*batch));
+
+        if (batch)
+            cds_list_add(&batch->node, &user->batches);
+        if (batch == NULL || posix_memalign((void **)&batch->buffer, FOLIO_BLOCK, size))
+            return -ENOMEM;
+        batch->size = size;
+    }
+    return 0;
+}
+
+void writeback_destroy_(struct user_engine *user)
+{
+    struct batch *batch = NULL;
+    struct batch *next = NULL;
+
+    cds_list_for_each_entry_safe(batch, next, &user->batches, node)
+    {
+        free(batch->buffer);
+        free(batch);
+    }
+}
