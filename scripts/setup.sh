@@ -17,6 +17,8 @@ packages=(
     systemtap-sdt-dev bpftrace binutils
     # file systems that the tests make over loop files, when they run as root
     e2fsprogs xfsprogs btrfs-progs mount
+    # the disk that remembers its writes, for power cuts
+    libfuse3-dev fuse3
 )
 
 if ! command -v dpkg-query >/dev/null; then
