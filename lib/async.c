@@ -180,18 +180,24 @@ static struct watch_pairs pairs_of(const struct twostate_waiter *waiter)
     return (struct watch_pairs){{hold->pair_, hold->destination_}};
 }
 
+static struct watch_call watch_call_of(const struct twostate_waiter *waiter,
+                                       const struct want *want)
+{
+    return (struct watch_call){.lock = waiter->lock_,
+                               .name = want->call,
+                               .site = waiter->site_,
+                               .group = want->group,
+                               .exclusive = want->exclusive,
+                               .switching = want->switching,
+                               .async = true,
+                               .holds = want->holds};
+}
+
 /* A drain's lock may be gone, but there is nothing to tell of a drain. */
 static void tell_watch(const struct twostate_waiter *waiter)
 {
     const struct want want = want_of(waiter);
-    const struct watch_call call = {.lock = waiter->lock_,
-                                    .name = want.call,
-                                    .site = waiter->site_,
-                                    .group = want.group,
-                                    .exclusive = want.exclusive,
-                                    .switching = want.switching,
-                                    .async = true,
-                                    .holds = want.holds};
+    const struct watch_call call = watch_call_of(waiter, &want);
     struct watch_pairs pairs;
 
     if (tsan_sees_())
@@ -513,26 +519,65 @@ bool twostate_waiter_cancel(struct twostate_waiter *waiter)
     }
 }
 
-int twostate_waiter_wait(struct twostate_waiter *waiter, const struct timespec *deadline)
+/* Before a thread waits for a queued waiter. False: it would wait for itself. */
+static bool may_wait(struct twostate_waiter *waiter, const void *site)
 {
-    if (!wait_deadline_valid_(deadline))
-        return -EINVAL;
+    void *lock = sys_pointer_load_(&waiter->lock_);
+    struct bucket *bucket = bucket_of(lock);
+    int result = 0;
+
+    sys_mutex_lock_(&bucket->mutex);
+    if (sys_flag_load_(&waiter->state_) == QUEUED && sys_pointer_load_(&waiter->lock_) == lock) {
+        const struct want want = want_of(waiter);
+        const struct watch_pairs pairs = watch_pairs_(pairs_of(waiter));
+        struct watch_call call = watch_call_of(waiter, &want);
+
+        call.site = site;
+        result = watch_wait_(&call);
+        watch_pairs_(pairs);
+    }
+    sys_mutex_unlock_(&bucket->mutex);
+    return result == 0;
+}
+
+static bool is_past(const struct timespec *deadline)
+{
+    const struct timespec now = sys_now_();
+
+    return deadline && (now.tv_sec > deadline->tv_sec ||
+                        (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec));
+}
+
+static int wait_for(struct twostate_waiter *waiter, const struct timespec *deadline)
+{
     for (;;) {
         const uint32_t state = state_of(waiter);
-        struct timespec now;
 
         if (state == GRANTED)
             return waiter->result_;
         if (state == CANCELLED)
             return -ECANCELED;
         sys_flag_wait_(&waiter->state_, state, deadline);
-        now = sys_now_();
-        if (deadline && (now.tv_sec > deadline->tv_sec ||
-                         (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec))) {
-            if (sys_flag_load_(&waiter->state_) == QUEUED && twostate_waiter_cancel(waiter))
-                return -ETIMEDOUT;
-        }
+        if (is_past(deadline) && sys_flag_load_(&waiter->state_) == QUEUED &&
+            twostate_waiter_cancel(waiter))
+            return -ETIMEDOUT;
     }
+}
+
+int twostate_waiter_wait(struct twostate_waiter *waiter, const struct timespec *deadline)
+{
+    int result = 0;
+
+    if (!wait_deadline_valid_(deadline))
+        return -EINVAL;
+    if (!watched_() || is_past(deadline) || sys_flag_load_(&waiter->state_) != QUEUED)
+        return wait_for(waiter, deadline);
+    if (!may_wait(waiter, __builtin_return_address(0)) && twostate_waiter_cancel(waiter))
+        result = -EDEADLK;
+    else
+        result = wait_for(waiter, deadline);
+    watch_nothing_();
+    return result;
 }
 
 int twostate_waiter_result(const struct twostate_waiter *waiter)

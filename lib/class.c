@@ -167,6 +167,11 @@ bool class_paired_(const struct twostate_lock *lock)
     return false;
 }
 
+bool class_two_pairs_(void)
+{
+    return pairs_of_thread.pairs[1] != NULL;
+}
+
 static bool within(const struct twostate_lock *lock, const void *memory, size_t size)
 {
     return (uintptr_t)lock - (uintptr_t)memory < size;

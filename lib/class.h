@@ -18,6 +18,9 @@ bool class_is_default_(const struct twostate_class *cls);
 /* The lock is one of the pairs that this thread calls on (watch_pairs_). */
 bool class_paired_(const struct twostate_lock *lock);
 
+/* This thread calls on two pairs at once, whose locks the library takes in an order of its own. */
+bool class_two_pairs_(void);
+
 /* Forgets the classes of locks in [memory, memory + size). */
 void class_forget_(const void *memory, size_t size);
 void class_clear_(void);

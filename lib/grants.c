@@ -56,16 +56,22 @@ void twostate_grants_destroy(struct twostate_grants *grants)
     errno = saved;
 }
 
-/* An eventfd that counts 0 or 1 is always ready for the next of these. */
+/*
+ * An eventfd that counts 0 or 1 is always ready for the next of these. They are cancellation points,
+ * which what calls them, a release as a rule, is not.
+ */
 static void set_readable(const struct twostate_grants *grants, bool readable)
 {
     const int saved = errno;
     eventfd_t value = 1;
+    int cancel = 0;
 
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     if (readable)
         eventfd_write(grants->fd, value);
     else
         eventfd_read(grants->fd, &value);
+    pthread_setcancelstate(cancel, NULL);
     errno = saved;
 }
 

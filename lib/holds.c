@@ -115,9 +115,8 @@ void holds_add_(const struct watch_call *call, const struct stack *stack, struct
         .name = call->name,
         .group = call->group,
         .exclusive = call->exclusive,
-        .paired = class_paired_(call->lock),
         .shared = (__atomic_load_n(&call->lock->word_, __ATOMIC_RELAXED) & WORD_SHARED) != 0,
-        .ordered = call->waits && holder != NULL,
+        .ordered = call->waits && holder != NULL && !class_two_pairs_(),
         .count = call->holds,
         .since = now.tv_sec * INT64_C(1000000000) + now.tv_nsec,
         .thread = holds_self_()->thread,
@@ -195,7 +194,7 @@ void holds_hand_(struct hold *hold, struct holder *holder)
         hold->count = 1;
     }
     unlink_from_holder(hold);
-    link_to_holder(hold, holder);
+    link_to_holder(hold, hold->count == 1 ? holder : NULL);
     hold->ordered = false;
 }
 
@@ -265,9 +264,7 @@ const struct holder *holds_waiter_in_(const void *memory, size_t size)
 
 void holds_fork_child_(void)
 {
-    for (struct hold *hold = pool; hold < pool + fresh; hold++)
-        if (hold->lock != NULL && (hold->shared || (hold->holder != &self && hold->holder != NULL)))
-            holds_take_(hold, hold->count);
+    holds_forget_(NULL, SIZE_MAX);
     waiting = NULL;
     self.waits_for = NULL;
     self.thread = 0;

@@ -40,7 +40,6 @@ struct hold {
     const char *name;                 /* of the call: "acquire A" */
     enum group group;                 /* GROUP_DRAIN: freezes */
     bool exclusive;                   /* an IOLOCK */
-    bool paired;                      /* of an IO pair */
     bool shared;                      /* between processes */
     bool ordered; /* it was waited for, so the order knows it (validate_order.h) */
     uint32_t count;
@@ -84,7 +83,7 @@ struct hold holds_take_(struct hold *hold, uint32_t most);
 struct hold *holds_own_(const struct twostate_lock *lock);
 struct hold *holds_nobodys_(const struct twostate_lock *lock);
 
-/* Makes one hold of the record the holder's. */
+/* Makes one hold of the record the holder's; nobody's, all of them, if there is no room to tell. */
 void holds_hand_(struct hold *hold, struct holder *holder);
 
 /* Makes all that the holder has nobody's. */
@@ -102,8 +101,7 @@ void holds_wait_(const struct twostate_lock *lock);
 /* A thread that waits for a lock in [memory, memory + size), NULL if there is none. */
 const struct holder *holds_waiter_in_(const void *memory, size_t size);
 
-/* After a fork, in the child: only the calling thread is left, and what processes share is the
- * parent's. */
+/* After a fork, in the child: all holds are the parent's. The child makes its copies anew. */
 void holds_fork_child_(void);
 
 /* Holds in the table, and how many found no room since it was cleared. */

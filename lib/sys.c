@@ -87,10 +87,12 @@ struct timespec sys_now_(void)
     return now;
 }
 
+/* A thread that is to be cancelled must not end in the middle of it. */
 void sys_die_(const char *format, ...)
 {
     va_list args;
 
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     va_start(args, format);
     fputs("twostate: ", stderr);
     vfprintf(stderr, format, args);

@@ -205,6 +205,16 @@ static void keep(void)
     keeping++;
 }
 
+/* Writing is a cancellation point, and the mutex is held. */
+static void log_now(void)
+{
+    int cancel = 0;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    fprintf(stderr, "twostate: %s\n", now.text);
+    pthread_setcancelstate(cancel, NULL);
+}
+
 void report_end_(void)
 {
     if (holds_missed_() != 0 || order_missed_() != 0)
@@ -217,7 +227,7 @@ void report_end_(void)
         holds_unlock_();
         sys_die_("%s", now.text);
     case TWOSTATE_VALIDATE_LOG:
-        fprintf(stderr, "twostate: %s\n", now.text);
+        log_now();
         break;
     case TWOSTATE_VALIDATE_COLLECT:
         keep();

@@ -12,7 +12,6 @@
 struct present {
     const struct watch_call *call;
     const struct twostate_class *cls;
-    bool paired;
     struct stack stack;
 };
 
@@ -105,7 +104,13 @@ static struct order_end end_of(const struct twostate_lock *lock, const struct tw
         .key = as_lock ? (const void *)lock : cls, .name = cls->name, .is_lock = as_lock};
 }
 
-/* Of two pairs, which only begin_remap_two holds together, the IOLOCKs keep order. */
+/* begin_remap_two: whatever their classes, the locks of its two pairs keep an order. */
+static bool of_one_remap(const struct present *present, const struct hold *hold)
+{
+    return class_two_pairs_() && hold->exclusive == present->call->exclusive &&
+           class_paired_(hold->lock) && class_paired_(present->call->lock);
+}
+
 static void check_order(const struct present *present, const struct hold *hold)
 {
     const bool alike = hold->cls == present->cls;
@@ -120,7 +125,7 @@ static void check_order(const struct present *present, const struct hold *hold)
     };
     struct order_cycle cycle = {0};
 
-    if (!checked(TWOSTATE_RULE_ORDER) || (alike && hold->paired && present->paired))
+    if (!checked(TWOSTATE_RULE_ORDER))
         return;
     order_note_(&edge, &cycle);
     if (cycle.length == 0)
@@ -143,7 +148,7 @@ static void check_others(const struct present *present)
     bool ordered = false;
 
     for (const struct hold *hold = holds_self_()->newest; hold; hold = hold->next_of_holder) {
-        if (hold->lock == present->call->lock)
+        if (hold->lock == present->call->lock || of_one_remap(present, hold))
             continue;
         if (check_rank(present, hold) && !ordered)
             check_order(present, hold);
@@ -153,9 +158,7 @@ static void check_others(const struct present *present)
 
 bool rules_wait_(const struct watch_call *call)
 {
-    struct present present = {.call = call,
-                              .cls = class_of_(call->lock, call->exclusive),
-                              .paired = class_paired_(call->lock)};
+    struct present present = {.call = call, .cls = class_of_(call->lock, call->exclusive)};
     const struct hold *same = holds_own_(call->lock);
     bool for_itself = false;
 

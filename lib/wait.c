@@ -70,12 +70,15 @@ static bool admits(uint64_t w, const struct want *want)
     return word_admits(w, want->group, want->exclusive, want->holds);
 }
 
-/* The first one in opens the fast path to those after it. */
+/*
+ * The first one in opens the fast path to those after it. Not under the holders of a lock between
+ * processes: another process may watch, and have seen them come in.
+ */
 static uint64_t enter(uint64_t w, const struct want *want)
 {
     if (want->switching)
         return (w & ~(WORD_STATES | WORD_SLEEP_SW)) | word_held(want->group);
-    if (want->holds > 0 && !watched_())
+    if (want->holds > 0 && (w & WORD_STATES) == 0 && !watched_())
         w |= WORD_FAST;
     return word_enter(w, want->group, want->exclusive, want->holds);
 }
@@ -414,7 +417,7 @@ static int take_watched(struct twostate_lock *lock, const struct want *want,
     else if (result == 0 && want->holds > 0)
         watch_held_(&call, call.async);
     else if (waits)
-        watch_nothing_(&call);
+        watch_nothing_();
     return result;
 }
 

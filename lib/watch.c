@@ -24,6 +24,7 @@
 uint32_t watch_mask_;
 
 static pthread_key_t end_key;
+static bool have_key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Thread_local bool armed; /* this thread's end will be seen */
 
@@ -77,11 +78,17 @@ static void thread_ends(void *argument)
     holds_unlock_();
 }
 
-static void fork_begins(void)
+static void fork_is_judged(void)
 {
     holds_lock_();
     if (on(WATCH_VALIDATE))
         rules_fork_();
+    holds_unlock_();
+}
+
+static void fork_begins(void)
+{
+    holds_lock_();
     class_lock_();
 }
 
@@ -97,10 +104,15 @@ static void fork_ends_in_child(void)
     fork_ends();
 }
 
+/*
+ * A program's own handlers of forks may take locks, to find them whole in the child. So those that
+ * close our tables are there before them: they come last before the fork, and first after it. This
+ * one comes after most of them, so it is called before: what they take is no fault.
+ */
 static void start_once(void)
 {
-    pthread_key_create(&end_key, thread_ends);
-    pthread_atfork(fork_begins, fork_ends, fork_ends_in_child);
+    have_key = pthread_key_create(&end_key, thread_ends) == 0;
+    pthread_atfork(fork_is_judged, NULL, NULL);
 }
 
 struct holder *watch_self_(void)
@@ -109,7 +121,7 @@ struct holder *watch_self_(void)
 
     if (!armed) {
         pthread_once(&once, start_once);
-        armed = pthread_setspecific(end_key, self) == 0;
+        armed = have_key && pthread_setspecific(end_key, self) == 0;
     }
     return armed && self->ends < LAST_ROUND ? self : NULL;
 }
@@ -117,6 +129,7 @@ struct holder *watch_self_(void)
 /* Before the program's own constructors, which may use locks. Here, where it is always linked. */
 __attribute__((constructor(101))) static void start(void)
 {
+    pthread_atfork(fork_begins, fork_ends, fork_ends_in_child);
     validate_start_by_environment_();
 }
 
@@ -137,13 +150,30 @@ int watch_wait_(const struct watch_call *call)
     return for_itself ? -EDEADLK : 0;
 }
 
+static void stop_waiting(bool async)
+{
+    if (async || !on(WATCH_HOLDS))
+        return;
+    holds_lock_();
+    holds_wait_(NULL);
+    holds_unlock_();
+}
+
+void watch_nothing_(void)
+{
+    stop_waiting(false);
+}
+
+/* Of a lock between processes, the fast path may have been opened by another while this waited. */
 void watch_held_(const struct watch_call *call, bool async)
 {
     const int saved = errno;
     struct stack stack = {0};
 
-    if (unseen(call->lock))
+    if (unseen(call->lock)) {
+        stop_waiting(async);
         return;
+    }
     if (on(WATCH_VALIDATE))
         report_stack_(&stack, call->site);
     holds_lock_();
@@ -155,16 +185,6 @@ void watch_held_(const struct watch_call *call, bool async)
     if (on(WATCH_STATS))
         stats_held_(call);
     errno = saved;
-}
-
-void watch_nothing_(const struct watch_call *call)
-{
-    (void)call;
-    if (!on(WATCH_HOLDS))
-        return;
-    holds_lock_();
-    holds_wait_(NULL);
-    holds_unlock_();
 }
 
 /* Takes up to `most` out of the record, and tells who wants to know how long they lasted. */
@@ -205,8 +225,10 @@ void watch_switched_(const struct watch_call *call, enum group from)
     struct hold *hold = NULL;
     struct stack stack = {0};
 
-    if (unseen(call->lock))
+    if (unseen(call->lock)) {
+        stop_waiting(call->async);
         return;
+    }
     if (on(WATCH_VALIDATE))
         report_stack_(&stack, call->site);
     holds_lock_();

@@ -53,7 +53,7 @@ int watch_wait_(const struct watch_call *call);
 void watch_held_(const struct watch_call *call, bool async);
 
 /* After a call that watch_wait_ was told of, and that took nothing: a drain, or it failed. */
-void watch_nothing_(const struct watch_call *call);
+void watch_nothing_(void);
 
 /* Before holds are given back. */
 void watch_release_(const struct watch_call *call);

@@ -132,7 +132,8 @@ TWOSTATE_API bool twostate_waiter_cancel(struct twostate_waiter *waiter);
  * Waits for a waiter that was queued with done == NULL, until deadline (absolute, CLOCK_MONOTONIC;
  * NULL: for ever). One thread may wait; others may cancel.
  * Returns 0 (granted), -EOVERFLOW, -ECANCELED, -ETIMEDOUT (it is cancelled then), or -EINVAL if
- * tv_nsec is not in 0..999999999 (it is queued still).
+ * tv_nsec is not in 0..999999999 (it is queued still). Under the validator also -EDEADLK, if the
+ * thread would wait for itself (it is cancelled then).
  */
 TWOSTATE_API int twostate_waiter_wait(struct twostate_waiter *waiter,
                                       const struct timespec *deadline);

@@ -28,10 +28,11 @@
  *   free           frees memory with a lock in it that is held or waited for (validate_free)
  *   fork           forks while it holds: the child's copy is held too, by nobody
  *
- * Drain, freeze and switch count as acquisitions; so do timed and cancellable calls. Calls that
- * never wait (try, join, async) break no order, but what they took is held. What an asynchronous
- * call acquired, and IOTYPE after twostate_iopair_submitting, belongs to a request, not to a thread:
- * it is handed over already.
+ * Drain, freeze and switch count as acquisitions; so do timed and cancellable calls (for async.h:
+ * twostate_waiter_wait). Calls that never wait (try, join, async) break no order, but what they took
+ * is held. What an asynchronous call acquired, and IOTYPE after twostate_iopair_submitting, belongs
+ * to a request, not to a thread: it is handed over already. The order in which begin_remap_two takes
+ * the locks of two pairs is the library's, and no matter of their classes.
  *
  * A report names the rule, the locks and their classes, the calls and where they were made, from
  * the inside to the outside: the present call, the hold that it conflicts with, and, for order, both
@@ -41,7 +42,8 @@
  * are nested), 4096 ordered pairs of them, 14 frames of each stack. What finds no room is not
  * checked and never reported wrongly; it is counted, and reports say so.
  *
- * Locks that several processes share are checked in each process on its own.
+ * Locks that several processes share are checked in each process on its own; no more, once a process
+ * in which nobody watches has used them. A forked child begins with no holds: those are its parent's.
  *
  * Threads: every function may be called from any thread, none from a signal handler.
  *

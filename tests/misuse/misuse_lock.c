@@ -2,6 +2,7 @@
 /* Misuse of the two-state lock and of the IOLOCK stops the program and says what was done (G12). */
 #include "deaths.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,6 +21,22 @@ static struct twostate_iolock iolock;
 static void release_unlocked(void)
 {
     twostate_lock_release(&lock, A);
+}
+
+static void *cancel_and_release(void *unused)
+{
+    pthread_cancel(pthread_self());
+    twostate_lock_release(&lock, A);
+    return unused;
+}
+
+/* The thread is to end where it waits or writes, but not before the program has. */
+static void release_in_a_cancelled_thread(void)
+{
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, cancel_and_release, NULL) == 0)
+        pthread_join(thread, NULL);
 }
 
 static void release_twice(void)
@@ -331,6 +348,7 @@ static void iolock_acquire_past_the_limit(void)
 
 static const struct death deaths[] = {
     DEATH(release_unlocked, &lock, "release A", "unlocked", "holders: 0"),
+    DEATH(release_in_a_cancelled_thread, &lock, "release A", "unlocked"),
     DEATH(release_twice, &lock, "release B", "unlocked"),
     DEATH(release_b_while_a, &lock, "release B", "held in state A", "holders: 2"),
     DEATH(release_a_while_b, &lock, "release A", "held in state B", "holders: 1"),

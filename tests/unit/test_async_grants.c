@@ -92,6 +92,33 @@ static void test_many_in_order(void **state)
     twostate_grants_destroy(&grants);
 }
 
+static void cancel_and_release(void *lock)
+{
+    pthread_cancel(pthread_self());
+    twostate_lock_release(lock, A);
+}
+
+/* A release is no cancellation point, whatever the queue has to write. */
+static void test_granted_by_a_cancelled_thread(void **state)
+{
+    struct twostate_lock lock = TWOSTATE_LOCK_INIT;
+    struct twostate_grants grants;
+    struct twostate_waiter waiter;
+    struct task task;
+
+    (void)state;
+    assert_int_equal(twostate_grants_init(&grants), 0);
+    prepare(&waiter, &grants);
+    twostate_lock_acquire(&lock, A);
+    assert_int_equal(twostate_lock_acquire_async(&lock, B, &waiter), -EINPROGRESS);
+    task_start(&task, cancel_and_release, &lock);
+    assert_int_equal(pthread_join(task.thread, NULL), 0);
+    assert_true(readable(&grants));
+    assert_ptr_equal(twostate_grants_next(&grants), &waiter);
+    twostate_lock_release(&lock, B);
+    twostate_grants_destroy(&grants);
+}
+
 static void test_no_descriptor(void **state)
 {
     struct twostate_grants grants;
@@ -199,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_readable_when_there_is_one),
         cmocka_unit_test(test_many_in_order),
+        cmocka_unit_test(test_granted_by_a_cancelled_thread),
         cmocka_unit_test(test_no_descriptor),
         cmocka_unit_test(test_event_loop),
         cmocka_unit_test(test_edge_triggered_event_loop),

@@ -269,6 +269,30 @@ static void test_iotype_before_iolock(void **unused)
     twostate_iopair_end(&hold);
 }
 
+static void submit_and_begin(struct twostate_iopair *from, struct twostate_iopair *to)
+{
+    struct twostate_hold hold;
+    struct twostate_hold completion;
+    struct twostate_hold inner;
+
+    twostate_iopair_begin(from, TWOSTATE_DIRECT, &hold);
+    twostate_iopair_submitting(&hold, &completion);
+    twostate_iopair_begin(to, TWOSTATE_EXCLUSIVE_IO, &inner);
+    twostate_iopair_end(&inner);
+    twostate_iopair_submitted(&hold);
+    twostate_iopair_complete(&completion);
+}
+
+/* The IOLOCK of one file while that of another is held, both ways: only begin_remap_two may. */
+static void test_iolocks_of_two_files(void **unused)
+{
+    (void)unused;
+    submit_and_begin(&pair, &other);
+    expect_none();
+    submit_and_begin(&other, &pair);
+    EXPECT(ORDER, &pair.iolock_, "class IOLOCK", "is held shared", "the other order");
+}
+
 static void test_ranks_of_pairs_and_users(void **unused)
 {
     struct twostate_hold hold;
@@ -440,6 +464,7 @@ int main(void)
         TEST(test_locks_of_one_class),
         TEST(test_user_ranks),
         TEST(test_iotype_before_iolock),
+        TEST(test_iolocks_of_two_files),
         TEST(test_ranks_of_pairs_and_users),
         TEST(test_drain_counts),
         TEST(test_freeze_counts),

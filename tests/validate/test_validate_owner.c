@@ -376,6 +376,22 @@ static void test_many_holds(void **unused)
     assert_int_equal(twostate_validate_query().holds, 0);
 }
 
+/* There is no room to tell one of two holds that were handed over: then both stay nobody's. */
+static void test_adopt_without_room(void **unused)
+{
+    (void)unused;
+    assert_int_equal(twostate_lock_acquire_n(&lock, B, 2), 0);
+    twostate_iolock_acquire(&iolock, TWOSTATE_SHARED);
+    for (int i = 2; i < 8192; i++)
+        assert_int_equal(twostate_lock_join(&iolock.lock_, A), 0);
+    twostate_validate_disown(&lock);
+    twostate_validate_disown(&lock);
+    in_thread(adopt_and_release, NULL);
+    expect_none();
+    release_b(NULL);
+    twostate_lock_release_n(&iolock.lock_, A, 8191);
+}
+
 static void test_settings(void **unused)
 {
     (void)unused;
@@ -425,6 +441,7 @@ int main(void)
         TEST(test_fork),
         TEST(test_fork_with_a_shared_lock),
         TEST(test_many_holds),
+        TEST(test_adopt_without_room),
         TEST(test_settings),
         TEST(test_reports_beyond_room),
     };

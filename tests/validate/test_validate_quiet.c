@@ -136,6 +136,25 @@ static void test_remap_two(void **unused)
     twostate_iopair_destroy(&other);
 }
 
+static const struct twostate_class log_iolock = {"log IOLOCK", TWOSTATE_RANK_IOLOCK + 1};
+static const struct twostate_class log_iotype = {"log IOTYPE", TWOSTATE_RANK_IOTYPE + 1};
+
+/* Files of two classes, and one after the other in memory, whichever is the first. */
+static void test_remap_two_classes(void **unused)
+{
+    static struct twostate_iopair pairs[4];
+
+    (void)unused;
+    for (int i = 0; i < 4; i++) {
+        const bool is_log = i == 1 || i == 2;
+
+        twostate_iopair_set_class(&pairs[i], is_log ? &log_iolock : &file_iolock,
+                                  is_log ? &log_iotype : &file_iotype);
+    }
+    for (int i = 0; i < 4; i++)
+        remap(&pairs[i], &pairs[i ^ 1]);
+}
+
 static void done(struct twostate_waiter *of, int result)
 {
     (void)of;
@@ -313,10 +332,19 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, collect_start, stop)
     const struct CMUnitTest tests[] = {
-        TEST(test_completion_side), TEST(test_submitter_ends_first), TEST(test_every_path),
-        TEST(test_remap_two),       TEST(test_async_grant),          TEST(test_async_at_once),
-        TEST(test_async_pair),      TEST(test_async_extend),         TEST(test_freeze_and_thaw),
-        TEST(test_pieces),          TEST(test_lock_used_before),     TEST(test_many_threads),
+        TEST(test_completion_side),
+        TEST(test_submitter_ends_first),
+        TEST(test_every_path),
+        TEST(test_remap_two),
+        TEST(test_remap_two_classes),
+        TEST(test_async_grant),
+        TEST(test_async_at_once),
+        TEST(test_async_pair),
+        TEST(test_async_extend),
+        TEST(test_freeze_and_thaw),
+        TEST(test_pieces),
+        TEST(test_lock_used_before),
+        TEST(test_many_threads),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

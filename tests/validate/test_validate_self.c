@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
-#include <twostate/iolock.h>
+#include <twostate/async.h>
 
 #define A TWOSTATE_A
 #define B TWOSTATE_B
@@ -179,6 +179,24 @@ static void test_recursion_while_the_other_waits(void **unused)
     task_join(&task);
 }
 
+/* A wait that another thread can cancel is a wait. Refused, its waiter is queued no more. */
+static void test_cancellable_wait(void **unused)
+{
+    const struct timespec past = {0};
+    struct twostate_waiter waiter = {.done = NULL};
+
+    (void)unused;
+    the_first_hold(A);
+    assert_int_equal(twostate_lock_acquire_async(&lock, B, &waiter), -EINPROGRESS);
+    expect_none(); /* somebody else may give it back */
+    assert_int_equal(twostate_waiter_wait(&waiter, NULL), -EDEADLK);
+    EXPECT(SELF, &lock, "acquire B", "the_first_hold+");
+    assert_int_equal(twostate_lock_query(&lock).waiting_b, 0);
+    assert_int_equal(twostate_lock_acquire_async(&lock, B, &waiter), -EINPROGRESS);
+    assert_int_equal(twostate_waiter_wait(&waiter, &past), -ETIMEDOUT); /* a try */
+    twostate_lock_release(&lock, A);
+}
+
 static void test_second_hold_of_a_pair(void **unused)
 {
     const struct timespec end = after_ms(600000);
@@ -206,6 +224,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_recursion, collect_start, collect_stop),
         cmocka_unit_test_setup_teardown(test_recursion_while_the_other_waits, collect_start,
                                         collect_stop),
+        cmocka_unit_test_setup_teardown(test_cancellable_wait, collect_start, collect_stop),
         cmocka_unit_test_setup_teardown(test_second_hold_of_a_pair, collect_start, collect_stop),
     };
 
