@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bench_io direct: what the engine adds to direct IO. 4 KiB at random, a fixed number in flight,
- * each completion starts the next: the engine's asynchronous calls against a bare liburing loop.
+ * each completion starts the next: the engine's asynchronous calls against a bare liburing loop, on
+ * one file. The engine opens it anew for each run, with either cache; its completions come in its
+ * own thread, or, "polled", in the thread that starts them, as in the bare loop.
  */
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +17,8 @@
 #include "clock.h"
 #include "report.h"
 
-#define MAX_DEPTH 32
+#define MAX_DEPTH    32
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* One place in the queue, and what happened in it. */
 struct slot {
@@ -28,12 +32,21 @@ struct slot {
 
 struct load {
     const struct io_file *file;
+    struct twostate_file *twostate;
     bool write;
     unsigned depth;
-    uint64_t end; /* nothing starts after this time */
-    sem_t idle;   /* posted by each slot that has ended */
+    uint64_t end;  /* nothing starts after this time */
+    sem_t idle;    /* posted by each slot that has ended, */
+    unsigned left; /* or, polled, counted down */
+    bool polled;
+    uint64_t slice_ns;
     struct slot slots[MAX_DEPTH];
 };
+
+static void load_starts(struct load *load)
+{
+    load->end = clock_ns() + load->slice_ns;
+}
 
 /* Counts a completed request; false: the time is up, and it is not counted. */
 static bool finish(struct slot *slot, ssize_t result)
@@ -53,17 +66,17 @@ static void engine_done(void *arg, ssize_t result);
 
 static void engine_start(struct slot *slot)
 {
-    const struct io_file *file = slot->load->file;
-    const int64_t offset = io_random_offset(file, &slot->seed);
+    struct twostate_file *file = slot->load->twostate;
+    const int64_t offset = io_random_offset(slot->load->file->size, IO_BLOCK, &slot->seed);
     int error;
 
     slot->began = clock_ns();
     if (slot->load->write)
-        error = twostate_pwritev_async(file->twostate, &slot->iov, 1, offset, TWOSTATE_IO_DIRECT,
-                                       engine_done, slot);
+        error = twostate_pwritev_async(file, &slot->iov, 1, offset, TWOSTATE_IO_DIRECT, engine_done,
+                                       slot);
     else
-        error = twostate_preadv_async(file->twostate, &slot->iov, 1, offset, TWOSTATE_IO_DIRECT,
-                                      engine_done, slot);
+        error = twostate_preadv_async(file, &slot->iov, 1, offset, TWOSTATE_IO_DIRECT, engine_done,
+                                      slot);
     if (error != 0)
         io_die("starting direct IO", -error);
 }
@@ -74,11 +87,13 @@ static void engine_done(void *arg, ssize_t result)
 
     if (finish(slot, result))
         engine_start(slot);
+    else if (slot->load->polled)
+        slot->load->left--;
     else
         sem_post(&slot->load->idle);
 }
 
-static void by_twostate(struct load *load)
+static void by_thread(struct load *load)
 {
     for (unsigned i = 0; i < load->depth; i++)
         engine_start(&load->slots[i]);
@@ -87,10 +102,57 @@ static void by_twostate(struct load *load)
             ;
 }
 
+static void by_polling(struct load *load, struct twostate_engine *engine)
+{
+    struct pollfd readable = {.fd = twostate_engine_fd(engine), .events = POLLIN};
+
+    load->left = load->depth;
+    for (unsigned i = 0; i < load->depth; i++)
+        engine_start(&load->slots[i]);
+    while (load->left > 0) {
+        const int made = twostate_engine_poll(engine, load->depth);
+
+        if (made < 0)
+            io_die("polling the engine", -made);
+        if (made == 0 && poll(&readable, 1, -1) < 0 && errno != EINTR)
+            io_die("poll", errno);
+    }
+}
+
+static void by_twostate(struct load *load, enum twostate_cache cache, bool polled)
+{
+    const struct twostate_engine_options options = {.polled = polled};
+    struct io_engine engine = io_engine_open(load->file, &io_twostate, cache, &options);
+
+    load->twostate = engine.file;
+    load->polled = polled;
+    load_starts(load);
+    if (polled)
+        by_polling(load, engine.engine);
+    else
+        by_thread(load);
+    io_engine_close(&engine);
+}
+
+static void by_user(struct load *load)
+{
+    by_twostate(load, TWOSTATE_CACHE_USER, false);
+}
+
+static void by_user_polled(struct load *load)
+{
+    by_twostate(load, TWOSTATE_CACHE_USER, true);
+}
+
+static void by_kernel_cache(struct load *load)
+{
+    by_twostate(load, TWOSTATE_CACHE_KERNEL, false);
+}
+
 static void ring_start(struct io_uring *ring, struct slot *slot)
 {
     const struct io_file *file = slot->load->file;
-    const uint64_t offset = (uint64_t)io_random_offset(file, &slot->seed);
+    const uint64_t offset = (uint64_t)io_random_offset(file->size, IO_BLOCK, &slot->seed);
     struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
     slot->began = clock_ns();
@@ -109,6 +171,7 @@ static void by_liburing(struct load *load)
 
     if (error < 0)
         io_die("io_uring", -error);
+    load_starts(load);
     for (unsigned i = 0; i < load->depth; i++)
         ring_start(&ring, &load->slots[i]);
     while (busy > 0) {
@@ -135,17 +198,21 @@ static void by_liburing(struct load *load)
 
 static const struct impl {
     const char *name;
+    const char *completions; /* are called back in a thread of the engine's, or polled */
     void (*run)(struct load *load);
-} impls[] = {{"twostate_kernel", by_twostate}, {"liburing", by_liburing}};
+} impls[] = {{"twostate_user", "thread", by_user},
+             {"twostate_user", "polled", by_user_polled},
+             {"twostate_kernel", "thread", by_kernel_cache},
+             {"liburing", "polled", by_liburing}};
 
-#define IMPLS ((unsigned)(sizeof(impls) / sizeof(impls[0])))
+#define IMPLS ((unsigned)COUNT(impls))
 
 /* Operations in a second; adds its times to those of other runs. */
 static double run_once(const struct io_file *file, const struct impl *impl, bool write,
                        unsigned depth, uint64_t slice_ns, struct hist *times)
 {
     static struct load load;
-    uint64_t began, done = 0;
+    uint64_t done = 0;
 
     memset(&load, 0, sizeof(load));
     load.file = file;
@@ -154,11 +221,10 @@ static double run_once(const struct io_file *file, const struct impl *impl, bool
     sem_init(&load.idle, 0, 0);
     for (unsigned i = 0; i < depth; i++) {
         load.slots[i].load = &load;
-        load.slots[i].iov = (struct iovec){.iov_base = io_buffer(), .iov_len = IO_BLOCK};
+        load.slots[i].iov = (struct iovec){.iov_base = io_buffer(IO_BLOCK), .iov_len = IO_BLOCK};
         load.slots[i].seed = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
     }
-    began = clock_ns();
-    load.end = began + slice_ns;
+    load.slice_ns = slice_ns;
     impl->run(&load);
     for (unsigned i = 0; i < depth; i++) {
         done += load.slots[i].done;
@@ -172,16 +238,16 @@ static double run_once(const struct io_file *file, const struct impl *impl, bool
 static json_t *say(const struct io_file *file, const struct impl *impl, bool write, unsigned depth,
                    double ops_per_s, const struct hist *times)
 {
-    printf("%-6s %5u  %-16s %10.0f | %9.1f %9.1f %9.1f %9.1f\n", write ? "write" : "read", depth,
-           impl->name, ops_per_s, hist_us(times, 0.5), hist_us(times, 0.99), hist_us(times, 0.999),
-           hist_us(times, 1));
-    return json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "case",
-                     "direct", "impl", impl->name, "fs", file->fs, "block", IO_BLOCK, "threads", 1,
-                     "depth", (int)depth, "op", write ? "write" : "read", "ops_per_s",
-                     report_number(ops_per_s), "p50_us", report_number(hist_us(times, 0.5)),
-                     "p99_us", report_number(hist_us(times, 0.99)), "p999_us",
-                     report_number(hist_us(times, 0.999)), "max_us",
-                     report_number(hist_us(times, 1)));
+    printf("%-6s %5u  %-16s %-7s %10.0f | %9.1f %9.1f %9.1f %9.1f\n", write ? "write" : "read",
+           depth, impl->name, impl->completions, ops_per_s, hist_us(times, 0.5),
+           hist_us(times, 0.99), hist_us(times, 0.999), hist_us(times, 1));
+    return json_pack(
+        "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "case", "direct",
+        "impl", impl->name, "completions", impl->completions, "fs", file->fs, "block", IO_BLOCK,
+        "threads", 1, "depth", (int)depth, "op", write ? "write" : "read", "ops_per_s",
+        report_number(ops_per_s), "p50_us", report_number(hist_us(times, 0.5)), "p99_us",
+        report_number(hist_us(times, 0.99)), "p999_us", report_number(hist_us(times, 0.999)),
+        "max_us", report_number(hist_us(times, 1)));
 }
 
 /* One kind at one depth, the implementations in turns. */
@@ -189,11 +255,9 @@ static void measure(const struct io_file *file, const struct io_options *options
                     unsigned depth, json_t *rows)
 {
     static struct hist times[IMPLS];
-    const uint64_t slice_ns = options->quick ? 300000000 : 1000000000;
-    double *ops_per_s = calloc((size_t)IMPLS * options->runs, sizeof(*ops_per_s));
+    const uint64_t slice_ns = options->quick ? 200000000 : 1000000000;
+    double *ops_per_s = io_alloc((size_t)IMPLS * options->runs, sizeof(*ops_per_s));
 
-    if (ops_per_s == NULL)
-        io_die("memory", ENOMEM);
     memset(times, 0, sizeof(times));
     for (unsigned run = 0; run < options->runs; run++)
         for (unsigned i = 0; i < IMPLS; i++)
@@ -207,18 +271,46 @@ static void measure(const struct io_file *file, const struct io_options *options
     free(ops_per_s);
 }
 
+static const unsigned depths[] = {1, 8, MAX_DEPTH};
+
+static double figure(const json_t *rows, const char *op, unsigned depth, const struct impl *impl)
+{
+    return io_figure(rows, "ops_per_s",
+                     json_pack("{s:s, s:i, s:s, s:s}", "op", op, "depth", (int)depth, "impl",
+                               impl->name, "completions", impl->completions));
+}
+
+static void goals(const json_t *rows)
+{
+    static const char *const ops[] = {"read", "write"};
+
+    putchar('\n');
+    for (size_t o = 0; o < COUNT(ops); o++)
+        for (size_t d = 0; d < COUNT(depths); d++)
+            for (unsigned i = 0; impls[i].run != by_kernel_cache; i++) {
+                char says[80];
+
+                snprintf(says, sizeof(says), "%s at depth %u over liburing's, %s, %s", ops[o],
+                         depths[d], impls[i].name, impls[i].completions);
+                report_goal(says,
+                            figure(rows, ops[o], depths[d], &impls[i]) /
+                                figure(rows, ops[o], depths[d], &impls[IMPLS - 1]),
+                            true, 0.97);
+            }
+}
+
 json_t *io_direct(const struct io_options *options)
 {
-    static const unsigned depths[] = {1, 8, MAX_DEPTH};
-    struct io_file file = io_file_make(options);
+    struct io_file file = io_file_make(options->dir, (options->quick ? 64 : 256) * IO_MIB, true);
     json_t *rows = json_array();
 
     printf("direct IO, %d bytes at random, one file on %s\n\n", IO_BLOCK, file.fs);
-    printf("%-6s %5s  %-16s %10s | %9s %9s %9s %9s\n", "op", "depth", "impl", "ops/s", "p50 us",
-           "p99", "p99.9", "max");
+    printf("%-6s %5s  %-16s %-7s %10s | %9s %9s %9s %9s\n", "op", "depth", "impl", "called",
+           "ops/s", "p50 us", "p99", "p99.9", "max");
     for (unsigned write = 0; write < 2; write++)
-        for (size_t d = 0; d < sizeof(depths) / sizeof(depths[0]); d++)
+        for (size_t d = 0; d < COUNT(depths); d++)
             measure(&file, options, write, depths[d], rows);
+    goals(rows);
     io_file_destroy(&file);
     return rows;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The benchmarks run, and write the JSON that scripts rely on.
+"""bench_lock runs, and writes the JSON that scripts rely on.
 
 usage: check.py PROGRAM COMMAND
 """
@@ -21,10 +21,6 @@ ROWS = {
     "latency": {"lock": str, "what": str, "unit": str, "median": float},
     "syscalls": {"lock": str},
     "starve": {"lock": str, "wants": str, "per_s": float, "wait_max_ms": float},
-    "io-mixed": {"case": str, "impl": str, "fs": str, "block": int, "threads": int,
-                 "ops_per_s": float},
-    "io-direct": {"case": str, "impl": str, "fs": str, "block": int, "threads": int,
-                  "ops_per_s": float},
 }
 
 NAMES = {
@@ -34,8 +30,6 @@ NAMES = {
     "latency": {"twostate", "mutex_cond"},
     "syscalls": {"twostate", "iolock", "bcachefs_alg", "mutex_cond"},
     "starve": LOCKS,
-    "io-mixed": {"twostate_kernel", "kernel", "rwlock", "mutex_cond"},
-    "io-direct": {"twostate_kernel", "liburing"},
 }
 
 
@@ -43,13 +37,11 @@ def main():
     program, command = sys.argv[1:]
     with tempfile.TemporaryDirectory(dir=".") as directory:
         path = os.path.join(directory, "result.json")
-        arguments = [program, command.removeprefix("io-"), "--quick", "--runs", "1", "--json", path]
-        if command.startswith("io-"):
-            arguments += ["--dir", directory]
+        arguments = [program, command, "--quick", "--runs", "1", "--json", path]
         table = subprocess.run(arguments, check=True, stdout=subprocess.PIPE, text=True).stdout
         with open(path, encoding="utf-8") as result:
             rows = json.load(result)
-    names = {row["impl" if command.startswith("io-") else "lock"] for row in rows}
+    names = {row["lock"] for row in rows}
     assert NAMES[command] <= names, (NAMES[command], names)
     for row in rows:
         for key, kind in ROWS[command].items():

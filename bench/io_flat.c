@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench_io memory, its second part: overwrites of 4 KiB of what is cached, by one thread.
+ *
+ * size: 64 folios, as far apart as they can be in a file of 1 MiB to 100 GiB with holes.
+ * files: 10,000 folios, of 1 to 10,000 open files.
+ * So what is touched is the same in each row, and only what it takes to get there may differ.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "bench_io.h"
+#include "report.h"
+
+#define COUNT(array)      (sizeof(array) / sizeof((array)[0]))
+#define NEVER_MS          3600000
+#define FOLIO             16384 /* the default */
+#define FAR_FOLIOS        64
+#define MANY_FOLIOS       10000
+#define MANY_FILES        10000
+#define QUICK_FOLIOS      1000
+#define QUICK_FILES       100
+#define SPARE_DESCRIPTORS 100
+#define FLAT              1.25 /* most over least of what should be the same */
+
+/* Folios of files, all cached. */
+struct spread {
+    struct twostate_engine *engine;
+    struct twostate_file **files;
+    unsigned count;  /* files */
+    unsigned folios; /* of each file */
+    int64_t size;    /* of each file */
+    int64_t stride;  /* from one folio to the next */
+};
+
+/* What was measured of one. */
+struct cost {
+    double ns;           /* of an operation */
+    double folio_bytes;  /* of heap for each folio, beside its data */
+    double opened_bytes; /* of heap for each open file */
+};
+
+static void step(struct io_crew *crew, struct io_thread *thread)
+{
+    const struct spread *spread = crew->context;
+    const uint64_t random = io_random(&thread->seed);
+    const uint64_t folio = (random >> 2) % ((uint64_t)spread->count * spread->folios);
+    const int64_t offset = (int64_t)(folio / spread->count) * spread->stride +
+                           (int64_t)(random % (FOLIO / IO_BLOCK)) * IO_BLOCK;
+
+    io_check(
+        "overwriting",
+        twostate_pwrite(spread->files[folio % spread->count], thread->buffer, IO_BLOCK, offset, 0),
+        IO_BLOCK);
+}
+
+static int64_t heap(void)
+{
+    const struct mallinfo2 info = mallinfo2();
+
+    return (int64_t)(info.uordblks + info.hblkhd);
+}
+
+/* Returns the bytes of heap that an open file takes. */
+static double open_files(struct spread *spread, const char *dir)
+{
+    const struct twostate_engine_options options = {
+        .cache_bytes = 512 << 20, .dirty_percent = 90, .writeback_ms = NEVER_MS};
+    const struct twostate_file_options file_options = {.cache = TWOSTATE_CACHE_USER};
+    int64_t before;
+
+    spread->files = io_alloc(spread->count, sizeof(struct twostate_file *));
+    io_check("an engine", twostate_engine_create(&options, &spread->engine), 0);
+    before = heap();
+    for (unsigned i = 0; i < spread->count; i++) {
+        struct io_file file = io_file_make(dir, spread->size, false);
+        char path[64];
+
+        io_file_path(file.fd, path);
+        io_check("opening a file",
+                 twostate_file_open_with(spread->engine, path, O_RDWR, 0, &file_options,
+                                         &spread->files[i]),
+                 0);
+        io_file_destroy(&file);
+    }
+    return (double)(heap() - before) / spread->count;
+}
+
+static void close_files(struct spread *spread)
+{
+    for (unsigned i = 0; i < spread->count; i++)
+        io_check("closing a file", twostate_file_close(spread->files[i]), 0);
+    io_check("ending the engine", twostate_engine_destroy(spread->engine), 0);
+    free(spread->files);
+}
+
+/* Makes all of it cached. Returns the bytes of heap that a folio takes. */
+static double touch(const struct spread *spread)
+{
+    char *buffer = io_buffer(FOLIO);
+    const int64_t before = heap();
+    int64_t took;
+
+    for (unsigned i = 0; i < spread->count; i++)
+        for (unsigned j = 0; j < spread->folios; j++)
+            io_check("writing",
+                     twostate_pwrite(spread->files[i], buffer, FOLIO, j * spread->stride, 0),
+                     FOLIO);
+    took = heap() - before;
+    free(buffer);
+    return (double)took / ((double)spread->count * spread->folios);
+}
+
+static double ns_of_a_step(struct spread *spread, const struct io_options *options)
+{
+    const uint64_t slice_ns = options->quick ? 20000000 : 200000000;
+    double *runs = io_alloc(options->runs, sizeof(*runs));
+    double median;
+
+    for (unsigned run = 0; run < options->runs; run++) {
+        struct io_crew crew = {.step = step, .context = spread, .threads = 1};
+
+        runs[run] = 1e9 / io_crew_run(&crew, slice_ns, NULL);
+    }
+    median = report_median(runs, options->runs);
+    free(runs);
+    return median;
+}
+
+static void measure(const char *name, struct spread spread, const struct io_options *options,
+                    json_t *rows)
+{
+    struct cost cost = {0};
+
+    spread.stride = spread.size / spread.folios / FOLIO * FOLIO;
+    cost.opened_bytes = open_files(&spread, options->dir);
+    cost.folio_bytes = touch(&spread);
+    cost.ns = ns_of_a_step(&spread, options);
+    close_files(&spread);
+    printf("%-6s %7u %12.0f %8u | %10.1f %12.0f %12.0f\n", name, spread.count,
+           (double)spread.size / (double)IO_MIB, spread.folios * spread.count, cost.ns,
+           cost.folio_bytes, cost.opened_bytes);
+    json_array_append_new(
+        rows,
+        json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:o, s:o, s:o, s:o}", "case", name, "impl",
+                  "twostate_user", "fs", io_fs_name(options->dir), "block", IO_BLOCK, "threads", 1,
+                  "files", (int)spread.count, "file_bytes", (json_int_t)spread.size, "ops_per_s",
+                  report_number(1e9 / cost.ns), "ns_per_op", report_number(cost.ns),
+                  "bytes_per_folio", report_number(FOLIO + cost.folio_bytes), "bytes_per_open_file",
+                  report_number(cost.opened_bytes)));
+}
+
+static unsigned open_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    if (dir == NULL)
+        io_die("/proc/self/fd", errno);
+    while (readdir(dir) != NULL)
+        n++;
+    closedir(dir);
+    return n;
+}
+
+static unsigned descriptors_of_a_file(const char *dir)
+{
+    struct spread spread = {.count = 1, .size = FOLIO};
+    unsigned before, after;
+
+    open_files(&spread, dir);
+    after = open_descriptors();
+    io_check("closing a file", twostate_file_close(spread.files[0]), 0);
+    before = open_descriptors();
+    io_check("ending the engine", twostate_engine_destroy(spread.engine), 0);
+    free(spread.files);
+    return after - before;
+}
+
+/* Raises the limit of descriptors as far as needed, or as it goes. How many files may be open? */
+static unsigned most_files(const char *dir)
+{
+    const unsigned each = descriptors_of_a_file(dir);
+    const rlim_t wanted = (rlim_t)MANY_FILES * each + SPARE_DESCRIPTORS;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        io_die("the limit of descriptors", errno);
+    if (limit.rlim_cur < wanted) {
+        const rlim_t was = limit.rlim_max;
+
+        /* Who is allowed to goes beyond the hard limit. */
+        limit.rlim_cur = wanted;
+        limit.rlim_max = was > wanted ? was : wanted;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+            limit.rlim_cur = limit.rlim_max = was;
+            if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                io_die("the limit of descriptors", errno);
+        }
+    }
+    return limit.rlim_cur >= wanted ? MANY_FILES
+                                    : (unsigned)((limit.rlim_cur - SPARE_DESCRIPTORS) / each);
+}
+
+/* The most that key is in the rows of a case, over the least. */
+static double most_over_least(const json_t *rows, const char *name, const char *key)
+{
+    double least = INFINITY, most = 0;
+
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *row = json_array_get(rows, i);
+        const double value = json_number_value(json_object_get(row, key));
+
+        if (strcmp(json_string_value(json_object_get(row, "case")), name) != 0)
+            continue;
+        least = fmin(least, value);
+        most = fmax(most, value);
+    }
+    return most / least;
+}
+
+void io_flat(const struct io_options *options, json_t *rows)
+{
+    static const int64_t sizes[] = {1, 16, 256, 4096, 102400}; /* MiB */
+    const unsigned folios = options->quick ? QUICK_FOLIOS : MANY_FOLIOS;
+    const unsigned most = options->quick ? QUICK_FILES : most_files(options->dir);
+
+    printf("%-6s %7s %12s %8s | %10s %12s %12s\n", "case", "files", "MiB of each", "folios",
+           "ns/op", "bytes/folio", "bytes/file");
+    for (size_t i = 0; i < COUNT(sizes); i++)
+        measure("size",
+                (struct spread){.count = 1, .folios = FAR_FOLIOS, .size = sizes[i] * IO_MIB},
+                options, rows);
+    for (unsigned count = 1; count <= MANY_FILES; count *= 10) {
+        struct spread spread = {.count = count < most ? count : most};
+
+        spread.folios = folios / spread.count;
+        spread.size = (int64_t)spread.folios * FOLIO;
+        measure("files", spread, options, rows);
+        if (count >= most)
+            break;
+    }
+    if (most < MANY_FILES && !options->quick)
+        printf("%u files: that many descriptors this process may have\n", most);
+    putchar('\n');
+    report_goal("time of an operation, 1 MiB to 100 GiB, most over least",
+                most_over_least(rows, "size", "ns_per_op"), false, FLAT);
+    report_goal("memory for a folio, 1 MiB to 100 GiB, most over least",
+                most_over_least(rows, "size", "bytes_per_folio"), false, FLAT);
+    report_goal("time of an operation, 1 file to many, most over least",
+                most_over_least(rows, "files", "ns_per_op"), false, FLAT);
+    report_goal("memory for a folio, 1 file to many, most over least",
+                most_over_least(rows, "files", "bytes_per_folio"), false, FLAT);
+    report_goal("memory for an open file, 1 file to many, most over least",
+                most_over_least(rows, "files", "bytes_per_open_file"), false, FLAT);
+}
