@@ -126,8 +126,11 @@ static bool begin_pool(struct arena *arena, struct pool *pool)
             munmap(pool->folios, descriptor_bytes(pool));
         return false;
     }
-    /* Huge pages would take memory that nobody counts: for a few descriptors; or for folios that are
-       cold beside ones that aren't, as happens once there are several sizes. */
+    /* Huge pages save every copy at random a walk of the page tables, up to half of its time; and folios
+       of one size never take more than the budget. They would take memory that nobody counts for a few
+       descriptors; or for folios that are cold beside ones that aren't, as happens once there are
+       several sizes. */
+    madvise(pool->memory, pool->most * pool->size, MADV_HUGEPAGE);
     if (descriptor_bytes(pool) < HUGE_FROM)
         madvise(pool->folios, descriptor_bytes(pool), MADV_NOHUGEPAGE);
     for (struct pool *other = arena->pools; other < arena->pools + SIZES; other++) {

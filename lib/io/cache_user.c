@@ -129,9 +129,11 @@ static void leave_nothing(struct user_cache *cache, int64_t offset, int64_t leng
 
 static int64_t cache_read(struct cache *base, struct cursor *cursor, int64_t offset, unsigned flags)
 {
-    struct span span = {.cache = user_cache(base)};
-    const int64_t moved = read_locked(&span, cursor, offset, flags & CACHE_NOWAIT);
+    struct span span; /* large: filled in as far as it is used */
+    int64_t moved = 0;
 
+    span.cache = user_cache(base);
+    moved = read_locked(&span, cursor, offset, flags & CACHE_NOWAIT);
     if (moved > 0 && (flags & CACHE_UNCACHED) && span.made > 0)
         leave_nothing(span.cache, offset, moved);
     return moved;
@@ -273,11 +275,13 @@ static int write_back(struct user_cache *cache, int64_t offset, int64_t length)
 static int64_t cache_write(struct cache *base, struct cursor *cursor, int64_t offset,
                            unsigned flags)
 {
-    struct span span = {.cache = user_cache(base)};
-    struct user_cache *cache = span.cache;
-    const int64_t moved = write_locked(&span, cursor, offset, flags);
+    struct user_cache *cache = user_cache(base);
+    struct span span; /* large: filled in as far as it is used */
+    int64_t moved = 0;
     int result = 0;
 
+    span.cache = cache;
+    moved = write_locked(&span, cursor, offset, flags);
     if (moved <= 0)
         return moved;
     if (flags & CACHE_DSYNC) {

@@ -27,7 +27,13 @@ int cursor_init_(struct cursor *cursor, const struct iovec *iov, int count)
     size_t total = 0;
     const int result = check(iov, count, &total);
 
-    *cursor = (struct cursor){.left = total};
+    /* Not all of it: this is on the way of every request, and `few` is large. */
+    cursor->count = 0;
+    cursor->left = total;
+    cursor->window_count = 0;
+    cursor->window = 0;
+    cursor->hidden = 0;
+    cursor->allocated = NULL;
     if (result)
         return result;
     cursor->iov = cursor->few;

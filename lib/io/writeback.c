@@ -74,8 +74,11 @@ static void unlist(struct user_cache *cache, struct folio *folio)
 
 void writeback_dirtied_(struct user_cache *cache, struct folio *folio, uint32_t blocks)
 {
-    const uint32_t before = __atomic_fetch_or(&folio->dirty, blocks, __ATOMIC_ACQ_REL);
+    uint32_t before = __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE);
 
+    if ((before & blocks) == blocks) /* nobody else clears them while the lock is held */
+        return;
+    before = __atomic_fetch_or(&folio->dirty, blocks, __ATOMIC_ACQ_REL);
     if (before & FOLIO_DIRTY)
         return;
     pthread_mutex_lock(&cache->unwritten);
