@@ -136,8 +136,12 @@ static int answer(int result, int saved)
 static int cache_truncate(struct cache *base, int64_t size)
 {
     const int saved = errno;
+    int result = 0;
 
-    return answer(ftruncate(kernel_cache(base)->fd, size), saved);
+    do {
+        result = ftruncate(kernel_cache(base)->fd, size);
+    } while (result < 0 && errno == EINTR);
+    return answer(result, saved);
 }
 
 /* A second attempt would succeed without having written anything. */
