@@ -38,16 +38,6 @@ enum {
 #endif
 #endif
 
-#ifndef INSTRUMENTED
-/* Before the constructors of C++ objects and of most others, which may use locks. */
-__attribute__((constructor(101))) static void begin(void)
-{
-    if (__tsan_acquire && __tsan_release && __tsan_mutex_pre_lock && __tsan_mutex_post_lock &&
-        __tsan_mutex_pre_unlock && __tsan_mutex_post_unlock && __tsan_mutex_destroy)
-        __atomic_fetch_or(&watch_mask_, WATCH_TSAN, __ATOMIC_RELEASE);
-}
-#endif
-
 /* What happens before what. Each group's releases have an address of their own in the lock. */
 
 static void *address_of(const struct twostate_lock *lock)
@@ -433,3 +423,22 @@ void tsan_adopt_(const struct twostate_lock *lock)
     if (take_nobodys(lock, 1))
         hold(lock, 1, false);
 }
+
+#ifndef INSTRUMENTED
+/* In a forked child another thread would stay in its set for ever. */
+static void leave_all(void)
+{
+    for (struct set *set = sets; set < sets + SETS; set++)
+        leave(set);
+}
+
+/* Before the constructors of C++ objects and of most others, which may use locks. */
+__attribute__((constructor(101))) static void begin(void)
+{
+    if (__tsan_acquire && __tsan_release && __tsan_mutex_pre_lock && __tsan_mutex_post_lock &&
+        __tsan_mutex_pre_unlock && __tsan_mutex_post_unlock && __tsan_mutex_destroy) {
+        pthread_atfork(NULL, NULL, leave_all);
+        __atomic_fetch_or(&watch_mask_, WATCH_TSAN, __ATOMIC_RELEASE);
+    }
+}
+#endif

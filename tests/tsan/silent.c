@@ -8,7 +8,9 @@
 #include <twostate/validate.h>
 
 #include <stdint.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define ROUNDS 500
 
@@ -480,6 +482,37 @@ static void used_again(void)
     join(start(in_order, (struct twostate_lock *[]){&two, &one}));
 }
 
+static void *user_until(void *unused)
+{
+    while (__atomic_load_n(&step, __ATOMIC_RELAXED) == 0) {
+        twostate_lock_acquire(&lock, A);
+        twostate_lock_release(&lock, A);
+    }
+    return unused;
+}
+
+/* The child has no other threads, whatever they were just doing, and makes the lock anew. */
+static void forks(void)
+{
+    const pthread_t user = start(user_until, NULL);
+
+    for (int i = 0; i < 100; i++) {
+        const pid_t child = fork();
+        int status = 1;
+
+        if (child == 0) {
+            alarm(20);
+            twostate_lock_init(&lock);
+            twostate_lock_acquire(&lock, B);
+            twostate_lock_release(&lock, B);
+            _exit(0);
+        }
+        CHECK(waitpid(child, &status, 0) == child && status == 0);
+    }
+    reach(&step, 1);
+    join(user);
+}
+
 static void zeroed_again(void)
 {
     join(start(in_order, (struct twostate_lock *[]){&one, &two}));
@@ -505,6 +538,7 @@ static const struct test_case cases[] = {
     {"try_against_order", try_against_order},
     {"used_again", used_again},
     {"zeroed_again", zeroed_again},
+    {"forks", forks},
 };
 
 int main(int argc, char **argv)
