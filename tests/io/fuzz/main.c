@@ -16,6 +16,7 @@
 #define PATIENCE        90 /* seconds that an operation may take */
 #define SHRUNK_PATIENCE 10
 #define TRIES           20 /* runs of a script that fails now and then */
+#define SHORT           60 /* operations of a script that is printed */
 
 struct fuzz {
     struct options options;
@@ -107,7 +108,8 @@ static void shrink_failed(struct fuzz *f, uint64_t seed, enum outcome outcome)
         printf("%s\n", f->report->message);
     else
         printf("it does not fail any more\n");
-    script_print(f->script, stdout);
+    if (f->script->count <= SHORT)
+        script_print(f->script, stdout);
     keep_script(f, seed);
 }
 
