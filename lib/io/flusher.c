@@ -167,7 +167,7 @@ static void *run(void *arg)
         bool wrote = false;
 
         user->pressed = false;
-        if (dirty_now(user) > 0 || user->error)
+        if (pressed || dirty_now(user) > 0 || user->error)
             wrote = round_of_all(user, pressed);
         /* While much is dirty, without a pause. */
         if (!user->stop && !(wrote && (user->pressed || dirty_now(user) > most_dirty(user) / 2)))

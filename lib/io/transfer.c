@@ -19,7 +19,10 @@ int transfer_init_(struct transfer *t, struct twostate_file *file, bool write,
     const bool append = write && (flags & TWOSTATE_IO_APPEND);
     int result = 0;
 
-    *t = (struct transfer){.file = file, .write = write, .flags = flags};
+    t->file = file;
+    t->write = write;
+    t->flags = flags;
+    t->offset = 0;
     if (flags & ~(unsigned)(write ? WRITE_FLAGS : READ_FLAGS))
         return -EOPNOTSUPP;
     if (offset < 0 && !append)

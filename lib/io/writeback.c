@@ -69,7 +69,6 @@ static void unlist(struct user_cache *cache, struct folio *folio)
     cds_list_del(&folio->node);
     folio->listed = false;
     __atomic_sub_fetch(&cache->user->dirty, cache->folio, __ATOMIC_RELAXED);
-    arena_cleaned_(cache->user->arena);
 }
 
 void writeback_dirtied_(struct user_cache *cache, struct folio *folio, uint32_t blocks)
@@ -115,11 +114,16 @@ void writeback_forget_(struct user_cache *cache, struct folio *folio, uint32_t b
     if (__atomic_and_fetch(&folio->dirty, ~blocks, __ATOMIC_ACQ_REL) == 0 && folio->listed)
         unlist(cache, folio);
     pthread_mutex_unlock(&cache->unwritten);
+    arena_cleaned_(cache->user->arena);
 }
 
-/* The write of a part has ended. `unwritten` is held. */
+/*
+ * The write of a part has ended. `unwritten` is held, but not the folio's lock: it may be evicted as
+ * soon as it is clean, so it leaves the list before. Who makes it dirty meanwhile lists it again.
+ */
 static void part_done(struct user_cache *cache, const struct part *part, bool failed)
 {
+    const uint32_t written = part->blocks << 16;
     struct folio *folio = part->folio;
     uint32_t left = 0;
 
@@ -127,16 +131,19 @@ static void part_done(struct user_cache *cache, const struct part *part, bool fa
         folio->again = folio->dirtied;
         __atomic_fetch_or(&folio->dirty, part->blocks, __ATOMIC_ACQ_REL);
     }
-    left = __atomic_and_fetch(&folio->dirty, ~(part->blocks << 16), __ATOMIC_ACQ_REL);
-    if (left == 0) {
+    if ((__atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE) & ~written) == 0) {
         unlist(cache, folio);
-    } else if ((left & FOLIO_WRITING) == 0) {
-        folio->dirtied = folio->again;
-        if (!failed) {
-            folio->since = user_now_();
-            cds_list_del(&folio->node);
-            cds_list_add_tail(&folio->node, &cache->not_on_disk);
-        }
+        __atomic_and_fetch(&folio->dirty, ~written, __ATOMIC_ACQ_REL);
+        return;
+    }
+    left = __atomic_and_fetch(&folio->dirty, ~written, __ATOMIC_ACQ_REL);
+    if (left & FOLIO_WRITING)
+        return;
+    folio->dirtied = folio->again;
+    if (!failed) {
+        folio->since = user_now_();
+        cds_list_del(&folio->node);
+        cds_list_add_tail(&folio->node, &cache->not_on_disk);
     }
 }
 
@@ -147,6 +154,7 @@ static void parts_done(struct pass *pass, const struct part *parts, unsigned cou
     if (error && pass->error == 0)
         pass->error = error;
     pthread_cond_broadcast(&pass->cache->written);
+    arena_cleaned_(pass->cache->user->arena);
 }
 
 /* Batches. */
