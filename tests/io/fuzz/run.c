@@ -39,7 +39,7 @@ void run_judge(struct world *w, const struct op *op, const struct memory *memory
 {
     struct model *model = &op_file(w, op)->model;
 
-    if (op->kind == OP_read) {
+    if (op->kind == OP_read) { /* pitfall E09: nothing beyond the end, or that never was there */
         run_judge_result(w, op, result, model_readable(model, op->offset, op->length));
         if (result > 0)
             world_compare(w, "read", memory->bytes, model->bytes + op->offset, result);

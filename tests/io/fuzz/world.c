@@ -4,6 +4,8 @@
 #include "reorder.h"
 #include "util.h"
 
+#include "io/engine.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -239,6 +241,10 @@ void world_check_sizes(struct world *w, struct file *file)
         world_fail(w, "stat: %s", strerror(result ? -result : errno));
     if (stat.size != size)
         world_fail(w, "the size is %lld, not %lld", (long long)(stat.size - w->setup->base),
+                   (long long)file->model.size);
+    if (file_known_size_(file->file) > size)
+        world_fail(w, "the engine believes in a size of %lld, more than %lld",
+                   (long long)(file_known_size_(file->file) - w->setup->base),
                    (long long)file->model.size);
     if (st.st_size > size)
         world_fail(w, "the size on disk is %lld, more than %lld",
