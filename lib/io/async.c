@@ -434,9 +434,10 @@ static int cancel_waiting(struct twostate_file *file, const struct chosen *chose
     int cancelled = 0;
 
     pthread_mutex_lock(&file->waiting.mutex);
-    cds_list_for_each_entry_safe(request, next, &file->waiting.requests,
-                                 node) if (is_chosen(request, chosen))
+    cds_list_for_each_entry_safe(request, next, &file->waiting.requests, node)
     {
+        if (!is_chosen(request, chosen))
+            continue;
         cds_list_del(&request->node);
         cds_list_add_tail(&request->node, &taken);
         request->waiting = false;

@@ -117,7 +117,11 @@ static struct job *find(const struct due *due, job_match *match, const void *con
 {
     struct job *job = NULL;
 
-    cds_list_for_each_entry(job, &due->jobs, node) if (match(job, context)) return job;
+    cds_list_for_each_entry(job, &due->jobs, node)
+    {
+        if (match(job, context))
+            return job;
+    }
     return NULL;
 }
 

@@ -21,8 +21,10 @@ void jobs_take_(struct cds_list_head *jobs, job_match *match, const void *contex
     struct job *job = NULL;
     struct job *next = NULL;
 
-    cds_list_for_each_entry_safe(job, next, jobs, node) if (match(job, context))
+    cds_list_for_each_entry_safe(job, next, jobs, node)
     {
+        if (!match(job, context))
+            continue;
         cds_list_del(&job->node);
         cds_list_add_tail(&job->node, taken);
     }

@@ -1,106 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* A polled engine calls back where it is polled, and only there; an engine refuses what is too much. */
-#include "hold.h"
-#include "inject.h"
+/* A polled engine calls back where it is polled, and only there; and it can be closed by one thread. */
+#include "rig.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
-
-#define BLOCK 4096
-#define MOST  64
-
-struct rig {
-    struct fixture *f; /* an engine that is not polled, and the scratch */
-    struct twostate_engine *engine;
-    struct twostate_file *file;
-    char *buffer; /* MOST blocks, as has the file */
-};
-
-/* Each call with its own record; where and when it was called back. */
-struct record {
-    uint32_t calls;
-    uint32_t turn;
-    ssize_t result;
-    int64_t waited;
-    pthread_t thread;
-};
-
-static uint32_t turns;
-
-static void note(void *arg, ssize_t result)
-{
-    struct record *record = arg;
-
-    record->result = result;
-    record->waited = twostate_waited_ns();
-    record->thread = pthread_self();
-    record->turn = add(&turns, 1);
-    CHECK(add(&record->calls, 1) == 1);
-}
-
-static struct twostate_engine *new_engine(struct fixture *f, bool polled, unsigned requests)
-{
-    const struct twostate_engine_options options = {
-        .backend = (enum twostate_backend)twostate_engine_backend(f->engine),
-        .polled = polled,
-        .requests = requests,
-    };
-    struct twostate_engine *engine = NULL;
-
-    CHECK(twostate_engine_create(&options, &engine) == 0);
-    return engine;
-}
-
-static void rig_open(struct rig *rig, bool polled, unsigned requests)
-{
-    rig->engine = new_engine(rig->f, polled, requests);
-    rig->file = file_new(rig->engine, &rig->f->scratch, O_RDWR);
-}
-
-static void rig_close(struct rig *rig)
-{
-    struct twostate_engine_info info;
-
-    if (rig->file) {
-        CHECK(file_is_free(rig->file));
-        CHECK(twostate_file_close(rig->file) == 0);
-    }
-    CHECK(twostate_engine_query(rig->engine, &info) == 0);
-    CHECK(info.files == 0 && info.requests == 0);
-    CHECK(twostate_engine_destroy(rig->engine) == 0);
-    rig->engine = NULL;
-    rig->file = NULL;
-}
 
 static int enter(void **state)
 {
-    struct rig *rig = calloc(1, sizeof(*rig));
-
-    CHECK(rig);
-    (void)fixture_enter((void **)&rig->f);
-    rig->buffer = memory_new((size_t)MOST * BLOCK);
-    CHECK(twostate_pwrite(rig->f->file, rig->buffer, (size_t)MOST * BLOCK, 0, 0) == MOST * BLOCK);
-    rig_open(rig, true, 0);
-    store(&turns, 0);
-    *state = rig;
-    return 0;
-}
-
-static int leave(void **state)
-{
-    struct rig *rig = *state;
-
-    if (rig->engine)
-        rig_close(rig);
-    (void)fixture_leave((void **)&rig->f);
-    free(rig->buffer);
-    free(rig);
+    (void)rig_enter(state);
+    rig_open(*state, (struct twostate_engine_options){.polled = true});
     return 0;
 }
 
@@ -111,36 +22,6 @@ static bool readable(const struct rig *rig)
 
     CHECK(ready >= 0);
     return ready == 1 && (fd.revents & POLLIN);
-}
-
-static uint32_t requests_of(const struct rig *rig)
-{
-    struct twostate_engine_info info;
-
-    CHECK(twostate_engine_query(rig->engine, &info) == 0);
-    return info.requests;
-}
-
-static int read_block(struct rig *rig, int i, unsigned flags, struct record *record)
-{
-    const struct iovec iov = {rig->buffer + (size_t)i * BLOCK, BLOCK};
-
-    return twostate_preadv_async(rig->file, &iov, 1, (int64_t)i * BLOCK, flags, note, record);
-}
-
-/* One request of each way there is, in turn. */
-static int start_some(struct rig *rig, int i, struct record *record)
-{
-    const unsigned flags[] = {0, TWOSTATE_IO_DIRECT, TWOSTATE_IO_DSYNC | TWOSTATE_IO_DIRECT};
-    const struct iovec iov = {rig->buffer + (size_t)i * BLOCK, BLOCK};
-
-    if (i % 5 == 4)
-        return twostate_fsync_async(rig->file, note, record);
-    if (i % 5 == 3)
-        return twostate_preadv_async(rig->file, &iov, 1, (int64_t)i * BLOCK, TWOSTATE_IO_DIRECT,
-                                     note, record);
-    return twostate_pwritev_async(rig->file, &iov, 1, (int64_t)i * BLOCK, flags[i % 5], note,
-                                  record);
 }
 
 static void check_some(const struct record *records, int count)
@@ -169,7 +50,7 @@ static void in_the_poller(void **state)
         now = twostate_engine_poll(rig->engine, 7);
         assert_in_range(now, 1, 7);
         made += now;
-        assert_int_equal(load(&turns), made);
+        assert_int_equal(turns(), made);
         assert_int_equal(requests_of(rig), MOST - made);
     }
     check_some(records, MOST);
@@ -196,7 +77,7 @@ static void order_and_descriptor(void **state)
         assert_true(readable(rig));
     }
     assert_true(file_is_free(rig->file)); /* the locks don't wait for the callbacks */
-    assert_int_equal(load(&turns), 0);
+    assert_int_equal(turns(), 0);
     assert_int_equal(twostate_engine_poll(rig->engine, 0), 0);
     assert_true(readable(rig));
     assert_int_equal(twostate_engine_poll(rig->engine, 1), 1);
@@ -222,14 +103,14 @@ static void done_at_once(void **state)
 
     assert_int_equal(twostate_pread(rig->file, rig->buffer, BLOCK, 0, 0), BLOCK); /* cached */
     if (read_block(rig, 0, TWOSTATE_IO_NOWAIT, &records[0]) == 0) { /* on some file systems */
-        assert_int_equal(load(&turns), 0);
+        assert_int_equal(turns(), 0);
         assert_true(readable(rig));
         assert_int_equal(twostate_engine_poll(rig->engine, 1), 1);
         assert_int_equal(records[0].result, BLOCK);
         assert_true(pthread_equal(records[0].thread, pthread_self()));
     }
     rig_close(rig);
-    rig_open(rig, false, 0);
+    rig_open(rig, (struct twostate_engine_options){.polled = false});
     if (read_block(rig, 0, TWOSTATE_IO_NOWAIT, &records[1]) == 0) {
         AWAIT(load(&records[1].calls));
         assert_false(pthread_equal(records[1].thread, pthread_self()));
@@ -328,108 +209,6 @@ static void two_pollers(void **state)
     }
     assert_false(readable(rig));
     free(records);
-}
-
-/* The bound. */
-
-static void too_many(void **state)
-{
-    struct record records[5] = {0};
-    struct record never = {0};
-    struct rig *rig = *state;
-    const struct iovec iov = {rig->buffer, BLOCK};
-    struct holding holding;
-
-    rig_close(rig);
-    rig_open(rig, true, 3);
-    holding_start(&holding, rig->engine);
-    for (int round = 0; round < 2; round++) { /* refusals of another kind take no place */
-        assert_int_equal(twostate_preadv_async(rig->file, &iov, -1, 0, 0, note, &never), -EINVAL);
-        assert_int_equal(twostate_preadv_async(rig->file, &iov, 1, 0, 0, NULL, &never), -EINVAL);
-        assert_int_equal(twostate_preadv_async(rig->file, &iov, 1, 0, 1U << 20, note, &never),
-                         -EOPNOTSUPP);
-        assert_int_equal(read_block(rig, round, TWOSTATE_IO_DIRECT, &records[round]), 0);
-        assert_int_equal(read_block(rig, round, TWOSTATE_IO_NOWAIT, &never), -EAGAIN);
-    }
-    assert_int_equal(read_block(rig, 2, TWOSTATE_IO_DIRECT, &records[2]), 0);
-    assert_int_equal(requests_of(rig), 3);
-    assert_int_equal(read_block(rig, 3, TWOSTATE_IO_DIRECT, &never), -EBUSY);
-    assert_int_equal(read_block(rig, 3, 0, &never), -EBUSY);
-    assert_int_equal(start_some(rig, 0, &never), -EBUSY);
-    assert_int_equal(twostate_fsync_async(rig->file, note, &never), -EBUSY);
-    holding_release(&holding, 0, 0, 0);
-    assert_int_equal(requests_of(rig), 3); /* not called back yet */
-    assert_int_equal(read_block(rig, 3, TWOSTATE_IO_DIRECT, &never), -EBUSY);
-    assert_int_equal(twostate_engine_poll(rig->engine, 9), 1);
-    assert_int_equal(requests_of(rig), 2);
-    assert_int_equal(read_block(rig, 3, TWOSTATE_IO_DIRECT, &records[3]), 0);
-    assert_int_equal(read_block(rig, 4, TWOSTATE_IO_DIRECT, &never), -EBUSY);
-    assert_int_equal(twostate_pread(rig->file, rig->buffer, BLOCK, 0, TWOSTATE_IO_DIRECT),
-                     BLOCK); /* calls that wait are not counted */
-    while (holding.count > 0)
-        holding_release(&holding, 0, 0, 0);
-    assert_int_equal(twostate_engine_poll(rig->engine, 9), 3);
-    assert_int_equal(requests_of(rig), 0);
-    assert_int_equal(load(&never.calls), 0);
-    holding_stop(&holding, rig->engine);
-}
-
-/* With a bound of one, a callback can start the next request. */
-static void one_after_another(void **state)
-{
-    struct rig *rig = *state;
-    struct chain chain = {.rig = rig};
-    const struct iovec iov = {rig->buffer, BLOCK};
-
-    rig_close(rig);
-    rig_open(rig, true, 1);
-    assert_int_equal(
-        twostate_preadv_async(rig->file, &iov, 1, 0, TWOSTATE_IO_DIRECT, next_link, &chain), 0);
-    while (chain.links < 100) {
-        (void)twostate_engine_poll(rig->engine, 1);
-        assert_int_equal(chain.last, 0);
-        assert_int_equal(requests_of(rig), 1);
-    }
-    assert_int_equal(twostate_file_close(rig->file), 0);
-    rig->file = NULL;
-}
-
-/* Many threads never get beyond it, and all get through. */
-#define SEVERAL 600
-
-static void start_all(void *arg)
-{
-    struct rig *rig = arg;
-    struct record *records = calloc(SEVERAL, sizeof(*records));
-
-    CHECK(records);
-    for (int i = 0; i < SEVERAL; i++) {
-        int result = 0;
-
-        while ((result = read_block(rig, i % MOST, i % 4 ? TWOSTATE_IO_DIRECT : 0, &records[i])) ==
-               -EBUSY)
-            sched_yield();
-        CHECK(result == 0);
-        CHECK(requests_of(rig) <= 4);
-    }
-    for (int i = 0; i < SEVERAL; i++)
-        AWAIT(load(&records[i].calls) == 1);
-    free(records);
-}
-
-static void bound_among_threads(void **state)
-{
-    struct rig *rig = *state;
-    struct task tasks[3];
-
-    rig_close(rig);
-    rig_open(rig, false, 4);
-    for (int i = 0; i < 3; i++)
-        task_start(&tasks[i], start_all, rig);
-    for (int i = 0; i < 3; i++)
-        task_join(&tasks[i]);
-    assert_int_equal(load(&turns), 3 * SEVERAL);
-    assert_int_equal(requests_of(rig), 0);
 }
 
 /* Closing. */
@@ -568,138 +347,16 @@ static void close_beside_a_poller(void **state)
     assert_false(readable(rig));
 }
 
-/* Arguments, options and memory. */
-
-static void arguments(void **state)
-{
-    struct rig *rig = *state;
-    struct twostate_engine *other = rig->f->engine; /* not polled */
-    struct twostate_engine_info info;
-
-    assert_int_equal(twostate_engine_poll(NULL, 1), -EINVAL);
-    assert_int_equal(twostate_engine_poll(other, 1), -EINVAL);
-    assert_int_equal(twostate_engine_fd(NULL), -EINVAL);
-    assert_int_equal(twostate_engine_fd(other), -EINVAL);
-    assert_int_equal(twostate_engine_query(NULL, &info), -EINVAL);
-    assert_int_equal(twostate_engine_query(other, NULL), -EINVAL);
-    memset(&info, 0xff, sizeof(info));
-    assert_int_equal(twostate_engine_query(other, &info), 0);
-    assert_int_equal(info.files, 1);
-    assert_int_equal(info.requests, 0);
-    assert_int_equal(fcntl(twostate_engine_fd(rig->engine), F_GETFD), FD_CLOEXEC);
-}
-
-static int try_options(const struct twostate_engine_options *options)
-{
-    struct twostate_engine *engine = NULL;
-    const int result = twostate_engine_create(options, &engine);
-
-    CHECK((engine != NULL) == (result == 0));
-    return result ? result : twostate_engine_destroy(engine);
-}
-
-static void options(void **state)
-{
-    const struct twostate_engine_options good[] = {{.requests = 1, .polled = true},
-                                                   {.requests = UINT_MAX},
-                                                   {.cache_bytes = 4 * MIB},
-                                                   {.cache_bytes = UINT64_C(1) << 50},
-                                                   {.dirty_percent = 1},
-                                                   {.dirty_percent = 90},
-                                                   {.writeback_ms = 1},
-                                                   {.writeback_ms = UINT_MAX}};
-    const struct twostate_engine_options bad[] = {{.cache_bytes = 1},
-                                                  {.cache_bytes = 4 * MIB - 1},
-                                                  {.dirty_percent = 91},
-                                                  {.dirty_percent = UINT_MAX}};
-    const struct twostate_engine *engine = ((struct rig *)*state)->engine;
-
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-        assert_int_equal(try_options(&good[i]), 0);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_int_equal(try_options(&bad[i]), -EINVAL);
-    assert_int_equal(engine->most_requests, 65536); /* the defaults */
-    assert_int_equal(engine->cache_bytes, 256 * MIB);
-    assert_int_equal(engine->dirty_percent, 40);
-    assert_int_equal(engine->writeback_ms, 5000);
-}
-
-static void let_allocate(void)
-{
-    inject_error(CALL_ALLOCATE, 1, 0, ENOMEM);
-}
-
-/* Each allocation fails in turn: nothing was done, no place is taken, and the next time works. */
-static void out_of_memory(void **state)
-{
-    struct rig *rig = *state;
-    const struct twostate_engine_options polled = {.backend = rig->engine->kind, .polled = true};
-    int results[] = {-ENOMEM, -ENOMEM, -ENOMEM};
-
-    for (uint32_t nth = 1; results[0] || results[1] || results[2]; nth++) {
-        struct record records[2] = {0};
-
-        assert_in_range(nth, 1, 30);
-        inject_error(CALL_ALLOCATE, nth, 1, ENOMEM);
-        results[0] = try_options(&polled);
-        let_allocate();
-        for (int i = 0; i < 2; i++) {
-            inject_error(CALL_ALLOCATE, nth, 1, ENOMEM);
-            results[i + 1] = i ? read_block(rig, 0, TWOSTATE_IO_DIRECT, &records[i])
-                               : twostate_fsync_async(rig->file, note, &records[i]);
-            let_allocate();
-            if (results[i + 1] == 0)
-                AWAIT(twostate_engine_poll(rig->engine, 1) == 1);
-            assert_int_equal(load(&records[i].calls), results[i + 1] == 0);
-        }
-        for (int i = 0; i < 3; i++)
-            assert_true(results[i] == 0 || results[i] == -ENOMEM);
-        assert_int_equal(requests_of(rig), 0);
-    }
-}
-
-static void out_of_descriptors(void **state)
-{
-    struct rig *rig = *state;
-    const struct twostate_engine_options polled = {.backend = rig->engine->kind, .polled = true};
-    const int lowest = dup(0);
-    struct rlimit before;
-    struct rlimit few;
-
-    assert_true(lowest >= 0);
-    assert_int_equal(close(lowest), 0);
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
-    few = before;
-    few.rlim_cur = (rlim_t)lowest + (rig->engine->kind == TWOSTATE_BACKEND_URING); /* the ring's */
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-    errno = 0;
-    assert_int_equal(try_options(&polled), -EMFILE);
-    assert_int_equal(errno, 0);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    assert_int_equal(try_options(&polled), 0);
-}
-
-#define POLL_TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
+#define POLL_TEST(name) cmocka_unit_test_setup_teardown(name, enter, rig_leave)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        POLL_TEST(in_the_poller),
-        POLL_TEST(order_and_descriptor),
-        POLL_TEST(done_at_once),
-        POLL_TEST(due_meanwhile),
-        POLL_TEST(two_pollers),
-        POLL_TEST(too_many),
-        POLL_TEST(one_after_another),
-        POLL_TEST(bound_among_threads),
-        POLL_TEST(close_calls_back),
-        POLL_TEST(close_waits),
-        POLL_TEST(close_waits_for_a_poller),
+        POLL_TEST(in_the_poller),         POLL_TEST(order_and_descriptor),
+        POLL_TEST(done_at_once),          POLL_TEST(due_meanwhile),
+        POLL_TEST(two_pollers),           POLL_TEST(close_calls_back),
+        POLL_TEST(close_waits),           POLL_TEST(close_waits_for_a_poller),
         POLL_TEST(close_beside_a_poller),
-        POLL_TEST(arguments),
-        POLL_TEST(options),
-        POLL_TEST(out_of_memory),
-        POLL_TEST(out_of_descriptors),
     };
 
     return RUN_WITH_BACKENDS(tests);
