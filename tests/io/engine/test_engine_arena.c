@@ -12,9 +12,9 @@
 #include <sys/mman.h>
 #include <twostate/validate.h>
 
-#define S4  4096U
-#define S16 16384U
-#define S64 65536U
+#define S4  UINT32_C(4096)
+#define S16 UINT32_C(16384)
+#define S64 UINT32_C(65536)
 
 /* An owner is only an address to the arena. */
 static char owners[4];
@@ -131,7 +131,7 @@ static void refused(void **state)
     inject_error(CALL_ALLOCATE, 1, 1, ENOMEM);
     assert_int_equal(arena_create_(MIB, note_evicted, note_pressed, NULL, &arena), -ENOMEM);
     inject_nothing();
-    begin(10 * S16 + 5);
+    begin(UINT64_C(10) * S16 + 5);
     assert_int_equal(reserve(S16, 11), -ENOMEM);
     assert_int_equal(reserve(S64, UINT32_MAX), -ENOMEM);
     assert_int_equal(reserve(5000, 1), -EINVAL);
@@ -215,7 +215,7 @@ static void nowait(void **state)
     struct folio *folio = NULL;
 
     (void)state;
-    begin(2 * S16);
+    begin(UINT64_C(2) * S16);
     assert_int_equal(arena_reserve_(now.arena, S16, 1, true, NULL, NULL), 0);
     folio = own(S16, 0);
     assert_int_equal(arena_reserve_(now.arena, S16, 2, true, NULL, NULL), -EAGAIN);
@@ -244,7 +244,7 @@ static void second_chance(void **state)
     struct folio *folios[8];
 
     (void)state;
-    begin(8 * S16);
+    begin(UINT64_C(8) * S16);
     assert_int_equal(reserve(S16, 8), 0);
     for (unsigned i = 0; i < 8; i++) {
         folios[i] = own(S16, 0);
@@ -363,7 +363,7 @@ static void all_or_nothing(void **state)
     struct wanted wanted;
 
     (void)state;
-    begin(8 * S16);
+    begin(UINT64_C(8) * S16);
     assert_int_equal(reserve(S16, 4), 0);
     for (unsigned i = 0; i < 4; i++) {
         folios[i] = own(S16, 0);
@@ -393,7 +393,7 @@ static void in_line(void **state)
     struct wanted third;
 
     (void)state;
-    begin(8 * S16);
+    begin(UINT64_C(8) * S16);
     assert_int_equal(reserve(S16, 4), 0);
     want_start(&large, S16, 6, true);
     AWAIT(load(&now.presses) > 0);
@@ -425,7 +425,7 @@ static void gives_up(void **state)
     struct wanted behind;
 
     (void)state;
-    begin(8 * S16);
+    begin(UINT64_C(8) * S16);
     assert_int_equal(reserve(S16, 2), 0);
     want_start(&all, S16, 8, false);
     AWAIT(load(&now.presses) > 0);
@@ -453,7 +453,7 @@ static void take_many(void *argument)
             folios[i] = arena_take_(now.arena, S4);
             folios[i]->owner = OWNER(0);
         }
-        CHECK(used() <= 300 * S4);
+        CHECK(used() <= UINT64_C(300) * S4);
         for (unsigned i = 0; i < 257; i++) {
             if (i % 2)
                 arena_free_(now.arena, folios[i], S4);
@@ -468,7 +468,7 @@ static void two_large(void **state)
     struct task tasks[2];
 
     (void)state;
-    begin(300 * S4);
+    begin(UINT64_C(300) * S4);
     for (unsigned i = 0; i < 2; i++)
         task_start(&tasks[i], take_many, NULL);
     for (unsigned i = 0; i < 2; i++)
@@ -697,7 +697,7 @@ static void stress(void **state)
     memset(&files, 0, sizeof(files));
     files.seed = seed_choose();
     files.running = 4;
-    assert_int_equal(arena_create_(40 * S64, forget, note_pressed, &now, &now.arena), 0);
+    assert_int_equal(arena_create_(UINT64_C(40) * S64, forget, note_pressed, &now, &now.arena), 0);
     for (unsigned i = 0; i < 4; i++)
         task_start(&tasks[i], use_files, NULL);
     task_start(&tasks[4], clean, NULL);

@@ -173,7 +173,7 @@ static void out_of_memory(void **state)
     }
     /* The sixth in a node that has five slots. */
     for (unsigned i = 0; i < 5; i++)
-        insert(*state, i * 7, &folios[i]);
+        insert(*state, UINT64_C(7) * i, &folios[i]);
     bytes = index_bytes_(*state);
     inject_error(CALL_ALLOCATE, 1, 1, ENOMEM);
     assert_int_equal(index_insert_(*state, 50, &folios[5], &there), -ENOMEM);
@@ -183,10 +183,10 @@ static void out_of_memory(void **state)
     inject_error(CALL_ALLOCATE, 1, UINT32_MAX / 2, ENOMEM);
     index_remove_(*state, 50, &folios[5]);
     for (unsigned i = 0; i < 5; i++) {
-        index_remove_(*state, i * 7, &folios[i]);
-        assert_null(index_find_(*state, i * 7));
+        index_remove_(*state, UINT64_C(7) * i, &folios[i]);
+        assert_null(index_find_(*state, UINT64_C(7) * i));
         for (unsigned j = i + 1; j < 5; j++)
-            assert_ptr_equal(index_find_(*state, j * 7), &folios[j]);
+            assert_ptr_equal(index_find_(*state, UINT64_C(7) * j), &folios[j]);
     }
 }
 
