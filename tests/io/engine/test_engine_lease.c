@@ -5,6 +5,7 @@
  */
 #include "common.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 #include <twostate/validate.h>
@@ -274,12 +275,112 @@ static void not_taken_while_it_ends(void **state)
     lone_free(lone);
 }
 
+/* Who enters while somebody calls in is seen by him, or sees him. */
+#define ROUNDS 1000
+
+struct race {
+    struct task task;
+    struct lone *lone;
+    uint32_t alone;
+    uint32_t stop;
+};
+
+static void enter_and_leave(void *arg)
+{
+    struct race *race = arg;
+
+    while (!load(&race->stop))
+        if (lease_enter_(&race->lone->lease)) {
+            for (int i = 0; i < 10; i++)
+                CHECK(!load(&race->alone) && state_of(&race->lone->lease) >= LEASE_ON);
+            lease_exit_(&race->lone->lease);
+        } else {
+            request(race->lone, TWOSTATE_BUFFERED_READ);
+        }
+}
+
+static void none_beside_another(void **state)
+{
+    struct race race = {.lone = lone_new()};
+    struct task another;
+    struct twostate_hold hold;
+
+    (void)state;
+    task_start(&race.task, enter_and_leave, &race);
+    task_start(&another, enter_and_leave, &race);
+    for (int i = 0; i < ROUNDS; i++) {
+        while (state_of(&race.lone->lease) != LEASE_ON)
+            sched_yield();
+        lease_call_in_(&race.lone->lease);
+        twostate_iopair_begin(&race.lone->pair, TWOSTATE_EXCLUSIVE_IO, &hold);
+        lease_allow_(&race.lone->lease);
+        store(&race.alone, 1);
+        sched_yield();
+        store(&race.alone, 0);
+        twostate_iopair_end(&hold);
+    }
+    store(&race.stop, 1);
+    task_join(&race.task);
+    task_join(&another);
+    lease_call_in_(&race.lone->lease);
+    assert_int_equal(holders(race.lone), 0);
+    lone_free(race.lone);
+}
+
+struct leaver {
+    struct task task;
+    struct lease *lease;
+    const uint32_t *go;
+    uint32_t in;
+};
+
+static void leave_when_told(void *arg)
+{
+    struct leaver *leaver = arg;
+
+    CHECK(lease_enter_(leaver->lease));
+    store(&leaver->in, 1);
+    while (!load(leaver->go))
+        sched_yield();
+    lease_exit_(leaver->lease);
+}
+
+/* pitfall L16: who leaves touches nothing that may be freed, be he the last, or one of those before. */
+static void freed_while_they_leave(void **state)
+{
+    struct random random = {seed_choose()};
+
+    (void)state;
+    for (int round = 0; round < ROUNDS / 5; round++) {
+        struct lone *lone = lone_new();
+        struct leaver leavers[2];
+        uint32_t go = 0;
+
+        requests(lone, QUIET + 1);
+        for (int i = 0; i < 2; i++) {
+            leavers[i] = (struct leaver){.lease = &lone->lease, .go = &go};
+            task_start(&leavers[i].task, leave_when_told, &leavers[i]);
+            while (!load(&leavers[i].in))
+                sched_yield();
+        }
+        store(&go, 1);
+        for (size_t i = random_below(&random, 4); i > 0; i--)
+            sched_yield();
+        lease_call_in_(&lone->lease);
+        twostate_iolock_acquire(&lone->users, TWOSTATE_EXCLUSIVE);
+        lone_free(lone);
+        for (int i = 0; i < 2; i++)
+            task_join(&leavers[i].task);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(begins_when_quiet),           cmocka_unit_test(not_beside_a_remap),
         cmocka_unit_test(ends_with_the_last),          cmocka_unit_test(more_threads_than_slots),
         cmocka_unit_test(called_in_while_it_begins),   cmocka_unit_test(not_taken_while_it_ends),
+        cmocka_unit_test(freed_while_they_leave),      cmocka_unit_test(none_beside_another),
         cmocka_unit_test(not_where_locks_are_watched),
     };
 

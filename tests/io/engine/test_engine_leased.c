@@ -145,9 +145,11 @@ static void waits_for_those_who_are_in(void **state)
         task_start(&reader.task, read_one, &reader);
         AWAIT(load(&stopped) == 2);
         assert_int_equal(twostate_iopair_query(&file->pair).iotype.holders, 1); /* the lease */
-        assert_int_equal(twostate_pread(file, memory, 4096, 0, nowait), -EAGAIN);
         task_start(&another.task, call_another, &another);
         AWAIT(task_done(&another.task) || waits(file));
+        assert_int_equal(load(&file->lease.state), LEASE_ENDING);
+        if (call < CLOSE)
+            assert_int_equal(twostate_pread(file, memory, 4096, 0, nowait), -EAGAIN);
         if (call < CLOSE)
             assert_int_equal(
                 twostate_preadv_async(file, &iov, 1, 0, TWOSTATE_IO_DIRECT, pending_done, &direct),
@@ -164,6 +166,38 @@ static void waits_for_those_who_are_in(void **state)
             assert_int_equal(twostate_file_close(file), 0);
         }
     }
+    free(memory);
+}
+
+static int64_t read_async(struct twostate_file *file, char *memory, unsigned flags)
+{
+    const struct iovec iov = {memory, 4096};
+    struct pending pending = {0};
+    const int result = twostate_preadv_async(file, &iov, 1, 4096, flags, pending_done, &pending);
+
+    return result ? result : pending_wait(&pending);
+}
+
+/* A lease that nobody is in is in nobody's way: what the file system can do at once is done. */
+static void nowait_finds_it_free(void **state)
+{
+    struct fixture *f = *state;
+    char *memory = memory_new(8192);
+    const unsigned nowait = TWOSTATE_IO_DIRECT | TWOSTATE_IO_NOWAIT;
+    struct twostate_hold hold;
+    int64_t without = 0;
+
+    assert_int_equal(twostate_pwrite(f->file, memory, 8192, 0, 0), 8192);
+    assert_int_equal(twostate_fsync(f->file), 0);
+    be_quiet(f->file);
+    assert_int_equal(file_begin_(f->file, TWOSTATE_DIRECT, &hold, true), 0);
+    twostate_iopair_end(&hold);
+    assert_true(file_is_free(f->file));
+    without = read_async(f->file, memory, nowait);
+    be_quiet(f->file);
+    assert_int_equal(read_async(f->file, memory, nowait), without);
+    be_quiet(f->file);
+    assert_int_equal(read_async(f->file, memory, TWOSTATE_IO_DIRECT), 4096);
     free(memory);
 }
 
@@ -194,6 +228,32 @@ static void remap_keeps_a_writer_out(void **state)
     store(&may_go_on, 1);
     task_join(&reader.task);
     task_join(&writer.task);
+    be_quiet(f->file);
+}
+
+static void read_two(void *arg)
+{
+    struct caller *c = arg;
+    char bytes[2];
+
+    CHECK(twostate_pread(c->file, bytes, 2, 0, 0) == 2);
+}
+
+/* A direct request that lets go, to be alone: who waited for it must not take the lease in between. */
+static void retry_gets_its_turn(void **state)
+{
+    struct fixture *f = *state;
+    struct caller reader = {.file = f->file};
+    struct twostate_hold hold;
+
+    be_quiet(f->file);
+    file_begin_(f->file, TWOSTATE_DIRECT, &hold, false);
+    task_start(&reader.task, read_two, &reader);
+    AWAIT(twostate_iopair_query(&f->file->pair).iotype.waiting_a == 1);
+    store(&f->file->lease.quiet, QUIET);
+    assert_true(file_retry_unaligned_(f->file, &hold, false));
+    twostate_iopair_end(&hold);
+    task_join(&reader.task);
     be_quiet(f->file);
 }
 
@@ -417,10 +477,9 @@ static void all_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ENGINE_TEST(waits_for_those_who_are_in),
-        ENGINE_TEST(remap_keeps_a_writer_out),
-        ENGINE_TEST(closed_while_they_leave),
-        ENGINE_TEST(all_at_once),
+        ENGINE_TEST(waits_for_those_who_are_in), ENGINE_TEST(nowait_finds_it_free),
+        ENGINE_TEST(remap_keeps_a_writer_out),   ENGINE_TEST(retry_gets_its_turn),
+        ENGINE_TEST(closed_while_they_leave),    ENGINE_TEST(all_at_once),
     };
 
     twostate_validate_stop(); /* there is no lease where it is on */
