@@ -13,11 +13,15 @@
 #include <unistd.h>
 
 #define DELAY_US 200
+#define BLOCK    4096
 
 struct held {
     struct cds_list_head node;
     struct backend_op *op;
     void (*done)(struct backend_op *op);
+    const struct iovec *iov; /* all of it */
+    int count;
+    struct iovec part; /* what is transferred instead */
 };
 
 struct reorder {
@@ -61,6 +65,19 @@ static void came_back(struct backend_op *op)
     pthread_mutex_unlock(&r->mutex);
 }
 
+/* Whole blocks of the first piece, if it has some. The mutex is held. */
+static void cut_short(struct reorder *r, struct held *held)
+{
+    const size_t blocks = held->iov->iov_len / BLOCK;
+
+    if (blocks == 0 || random_below(&r->random, 4))
+        return;
+    held->part = (struct iovec){held->iov->iov_base,
+                                BLOCK * (1 + random_below(&r->random, (uint32_t)blocks))};
+    held->op->iov = &held->part;
+    held->op->count = 1;
+}
+
 static void submit(struct backend *backend, struct backend_op *op)
 {
     struct reorder *r = caa_container_of(backend, struct reorder, backend);
@@ -68,8 +85,11 @@ static void submit(struct backend *backend, struct backend_op *op)
 
     held->op = op;
     held->done = op->done;
+    held->iov = op->iov;
+    held->count = op->count;
     op->done = came_back;
     pthread_mutex_lock(&r->mutex);
+    cut_short(r, held);
     cds_list_add(&held->node, &r->away);
     pthread_mutex_unlock(&r->mutex);
     r->inner->ops->submit(r->inner, op);
@@ -80,6 +100,8 @@ static void let_go(struct held *held)
     struct backend_op *op = held->op;
 
     op->done = held->done;
+    op->iov = held->iov;
+    op->count = held->count;
     free(held);
     op->done(op);
 }

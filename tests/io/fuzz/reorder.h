@@ -2,7 +2,8 @@
 /*
  * Reordered completions: a backend in front of the engine's own that holds back what has completed,
  * and lets it go a little later, in another order. What a request did is done by then, but nobody
- * has been told: the longer that lasts, the more runs into the time between.
+ * has been told: the longer that lasts, the more runs into the time between. Some transfers are cut
+ * short, as the kernel may.
  */
 #ifndef FUZZ_REORDER_H
 #define FUZZ_REORDER_H

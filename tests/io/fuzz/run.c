@@ -77,6 +77,9 @@ static void run_transfer(struct world *w, const struct op *op)
         world_fail(w, "appended at %lld, not %lld", (long long)(at - w->setup->base),
                    (long long)file->model.size);
     run_judge(w, op, &memory, result, w->flights.count == 0);
+    if ((op->flags & TWOSTATE_IO_DSYNC) && result > 0 && w->has_direct)
+        world_check_disk(w, op_file(w, op), op_appends(op) ? file->model.size - result : op->offset,
+                         result);
     memory_destroy(&memory);
 }
 

@@ -230,6 +230,25 @@ void world_check_kernel(struct world *w, struct file *file, bool direct)
     free(bytes);
 }
 
+void world_check_disk(struct world *w, struct file *file, int64_t offset, int64_t length)
+{
+    const int64_t start = offset / 4096 * 4096;
+    const size_t size = (size_t)((offset + length - start + 4095) / 4096 * 4096);
+    const int fd = open(file->path, O_RDONLY | O_CLOEXEC | O_DIRECT);
+    char *bytes = aligned_zalloc(size);
+    ssize_t result = 0;
+
+    if (fd < 0)
+        world_fail(w, "the kernel does not open it: %s", strerror(errno));
+    result = pread(fd, bytes, size, w->setup->base + start);
+    if (result < offset + length - start)
+        world_fail(w, "on disk are %lld bytes, not %lld", (long long)(result - (offset - start)),
+                   (long long)length);
+    world_compare(w, "on disk", bytes + (offset - start), file->model.bytes + offset, length);
+    close(fd);
+    free(bytes);
+}
+
 void world_check_sizes(struct world *w, struct file *file)
 {
     const int64_t size = w->setup->base + file->model.size;

@@ -58,6 +58,9 @@ void world_compare(const struct world *world, const char *what, const void *real
 /* Everything of the file as others see it, through the kernel's cache or past it. It was synced. */
 void world_check_kernel(struct world *world, struct file *file, bool direct);
 
+/* A range is on disk; nobody has written to its blocks since it was made durable. */
+void world_check_disk(struct world *world, struct file *file, int64_t offset, int64_t length);
+
 /* Nothing is in flight: the sizes agree, and the file is on disk no larger than it is. */
 void world_check_sizes(struct world *world, struct file *file);
 
