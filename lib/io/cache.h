@@ -27,6 +27,9 @@ struct cache_ops {
     int64_t (*read)(struct cache *cache, struct cursor *cursor, int64_t offset, unsigned flags);
     int64_t (*write)(struct cache *cache, struct cursor *cursor, int64_t offset, unsigned flags);
 
+    /* BUFFERED held. Reads into the cache what the file has of the range. NULL: it does that itself. */
+    void (*fetch)(struct cache *cache, int64_t offset, int64_t length);
+
     /* DIRECT held. Before a direct request: what is dirty in the range is on disk; before a write,
        nothing of the range is cached. With nowait -EAGAIN if that would take time. */
     int (*prepare)(struct cache *cache, int64_t offset, int64_t length, bool write, bool nowait);
@@ -66,6 +69,9 @@ struct user_file {
     int direct_fd;
     int sync_fd;
     int64_t *size; /* atomic */
+    /* To call fetch soon, in another thread, with a path held; false: not now. */
+    bool (*read_ahead)(void *context, int64_t from, int64_t length);
+    void *context;
     uint32_t folio;
     bool block_device;
 };

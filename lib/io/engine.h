@@ -41,6 +41,14 @@ struct waiting {
     struct cds_list_head requests;
 };
 
+/* One at a time for each file: see readahead.c. */
+struct readahead {
+    struct job job;
+    int64_t from;
+    int64_t length;
+    uint32_t busy; /* atomic */
+};
+
 struct twostate_file {
     struct twostate_engine *engine;
     struct twostate_iopair pair;
@@ -58,6 +66,7 @@ struct twostate_file {
     int64_t known_size;        /* the file is at least this large; atomic */
     struct commit syncs;       /* fsync: see durable.c */
     struct waiting waiting;
+    struct readahead ahead;
     int32_t error;     /* first failed write-back, -errno; atomic */
     uint32_t unsynced; /* written since the last sync; atomic */
 };
@@ -100,6 +109,9 @@ int file_begin_(struct twostate_file *file, enum twostate_iopath path, struct tw
                 bool nowait);
 /* As twostate_iopair_retry_unaligned, or with nowait its try form: false, and the hold has ended. */
 bool file_retry_unaligned_(struct twostate_file *file, struct twostate_hold *hold, bool nowait);
+
+/* A user cache's wish to read so much into it: false if there is one already, or the file closes. */
+bool readahead_start_(void *file, int64_t from, int64_t length);
 
 /* The time that twostate_waited_ns answers. */
 void waited_reset_(void);

@@ -162,6 +162,8 @@ static int create_user_cache(struct twostate_file *file, unsigned folio)
         .direct_fd = file->direct_fd,
         .sync_fd = file->sync_fd,
         .size = &file->known_size,
+        .read_ahead = readahead_start_,
+        .context = file,
         .folio = folio ? folio : DEFAULT_FOLIO,
         .block_device = file->block_device,
     };

@@ -71,6 +71,13 @@ struct user_cache {
     pthread_cond_t written;           /* some write has ended */
     struct cds_list_head not_on_disk; /* folios, the oldest first */
     uint64_t syncs;                   /* begun */
+
+    /* Read-ahead. The window that was read ahead last ends at `ahead`. */
+    bool (*read_ahead)(void *context, int64_t from, int64_t length);
+    void *context;
+    int64_t window;   /* bytes */
+    int64_t ahead;    /* atomic */
+    int64_t last_end; /* of the last read that found something missing; atomic */
 };
 
 /* 0, -ENOMEM, or what pthread_create answers. */
@@ -115,7 +122,45 @@ void flusher_dirtied_(struct user_engine *user, uint32_t bytes);
 /* Before a cache goes: the flusher forgets it. */
 void flusher_forget_(struct user_cache *cache);
 
+/* The calls of cache.h. */
+int64_t user_read_(struct user_cache *cache, struct cursor *cursor, int64_t offset, unsigned flags);
+int64_t user_write_(struct user_cache *cache, struct cursor *cursor, int64_t offset,
+                    unsigned flags);
+void user_fetch_(struct user_cache *cache, int64_t offset, int64_t length);
+int user_write_back_(struct user_cache *cache, int64_t offset, int64_t length);
+
+enum user_drop {
+    DROP_CLEAN,      /* what is dirty, or locked, stays */
+    DROP_NOWAIT,     /* what is dirty stays; -EAGAIN if something is locked */
+    DROP_EVERYTHING, /* waits */
+};
+
+/* Takes the blocks that [from, to) touches out of the cache. 0 or -EAGAIN. */
+int user_drop_(struct user_cache *cache, int64_t from, int64_t to, enum user_drop how);
+/* After uncached IO. What can't be written back stays: it must not be lost. */
+void user_leave_nothing_(struct user_cache *cache, int64_t offset, int64_t length);
+
 int64_t user_now_(void);
+
+static inline uint64_t user_folio_of_(const struct user_cache *cache, int64_t offset)
+{
+    return (uint64_t)offset >> cache->shift;
+}
+
+static inline int64_t user_round_down_(int64_t offset)
+{
+    return offset - offset % FOLIO_BLOCK;
+}
+
+static inline int64_t user_round_up_(int64_t offset)
+{
+    return user_round_down_(offset + (FOLIO_BLOCK - 1));
+}
+
+static inline int64_t user_smaller_(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 static inline int64_t user_size_(const struct user_cache *cache)
 {

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* Taking folios, or some of their blocks, out of a user cache. */
+#include "user.h"
+
+#include <errno.h>
+
+/* The folio's lock is held exclusive; its blocks are not in the cache any more. Unlocks it. */
+static void drop_blocks(struct user_cache *cache, struct folio *folio, uint32_t blocks)
+{
+    folio->valid &= ~blocks;
+    if (folio->valid || __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE)) {
+        twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+        return;
+    }
+    index_remove_(&cache->index, folio->index, folio);
+    folio->owner = NULL;
+    arena_free_(cache->user->arena, folio, cache->folio);
+}
+
+static bool lock_to_drop(struct folio *folio, enum user_drop how)
+{
+    if (how != DROP_EVERYTHING)
+        return twostate_iolock_try_acquire(&folio->lock, TWOSTATE_EXCLUSIVE);
+    twostate_iolock_acquire(&folio->lock, TWOSTATE_EXCLUSIVE);
+    return true;
+}
+
+/* The blocks of a folio that [from, to) touches. */
+static uint32_t blocks_in(const struct user_cache *cache, uint64_t number, int64_t from, int64_t to)
+{
+    const int64_t start = (int64_t)(number << cache->shift);
+    const int64_t first = from > start ? from - start : 0;
+    const int64_t last = user_smaller_(to - start, cache->folio);
+
+    return folio_blocks((uint32_t)first, (uint32_t)last);
+}
+
+static void drop_locked(struct user_cache *cache, struct folio *folio, uint32_t blocks,
+                        enum user_drop how)
+{
+    const uint32_t both = blocks | blocks << 16;
+
+    if (how == DROP_EVERYTHING)
+        writeback_forget_(cache, folio, blocks);
+    if (__atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE) & both)
+        twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+    else
+        drop_blocks(cache, folio, blocks);
+}
+
+/* Takes the blocks that [from, to) touches out of the cache. 0 or -EAGAIN. */
+int user_drop_(struct user_cache *cache, int64_t from, int64_t to, enum user_drop how)
+{
+    const uint64_t last = user_folio_of_(cache, to - 1);
+    uint64_t number = user_folio_of_(cache, from);
+
+    while (number <= last) {
+        struct folio *folio = index_next_(&cache->index, number, last, &number);
+
+        if (folio == NULL)
+            return 0;
+        if (!lock_to_drop(folio, how)) {
+            if (how == DROP_NOWAIT)
+                return -EAGAIN;
+        } else if (folio->owner != cache || folio->index != number) {
+            twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+        } else {
+            drop_locked(cache, folio, blocks_in(cache, number, from, to), how);
+        }
+        number++;
+    }
+    return 0;
+}
+
+/* After uncached IO. What can't be written back stays: it must not be lost. */
+void user_leave_nothing_(struct user_cache *cache, int64_t offset, int64_t length)
+{
+    if (user_write_back_(cache, offset, length) == 0)
+        user_drop_(cache, user_round_down_(offset), user_round_up_(offset + length), DROP_CLEAN);
+}
+
+int user_write_back_(struct user_cache *cache, int64_t offset, int64_t length)
+{
+    if (length <= 0)
+        return 0;
+    return writeback_range_(cache, user_folio_of_(cache, offset),
+                            user_folio_of_(cache, offset + (length - 1)));
+}
