@@ -7,8 +7,9 @@ set -euo pipefail
 packages=(
     # compilers and build tools; libclang-rt-14-dev is the sanitizers of clang
     gcc g++ libc6-dev clang libclang-rt-14-dev cmake ninja-build pkg-config
-    # the newest clang here, for its thread-safety analysis and its sanitizer
-    clang-19 libclang-rt-19-dev
+    # the newest clang here, for its thread-safety analysis and its sanitizer; and what names the
+    # functions in the sanitizers' reports
+    clang-19 libclang-rt-19-dev llvm
     # checks
     clang-format clang-tidy python3 spin
     # libraries: the engine, its tool, the benchmarks, the tests

@@ -262,13 +262,15 @@ static double ratio(const struct comparison *c, unsigned lock, enum slow_side si
 
 static void print_slow(const struct comparison *c)
 {
-    printf("  %-10s %14s %8s %14s %8s %16s %16s\n", "lock", "buffered op/s", "x none",
-           "direct op/s", "x none", "wait b. 99.9 us", "wait d. 99.9 us");
+    printf("  %-10s %14s %8s %14s %8s %17s %15s\n", "lock", "buffered op/s", "vs none",
+           "direct op/s", "vs none", "buffered wait us", "direct wait us");
     for (unsigned i = 0; i < LOCKS; i++)
-        printf("  %-10s %14.0f %8.2f %14.0f %8.2f %16.1f %16.1f\n", drivers[i]->name,
+        printf("  %-10s %14.0f %8.2f %14.0f %8.2f %17.1f %15.1f\n", drivers[i]->name,
                median(c, i, SLOW_BUFFERED), ratio(c, i, SLOW_BUFFERED), median(c, i, SLOW_DIRECT),
                ratio(c, i, SLOW_DIRECT), hist_us(&c->slow[i].wait[SLOW_BUFFERED], 0.999),
                hist_us(&c->slow[i].wait[SLOW_DIRECT], 0.999));
+    printf(
+        "  vs none: times the rate without a lock. wait: for the mode, its 99.9th percentile.\n");
 }
 
 static bool clean(const struct comparison *c, unsigned lock)

@@ -93,8 +93,8 @@ static void print_row(const struct table *table, unsigned kind, unsigned lock)
 /* The locks are beside each other under each kind that any of them ran, or lost data of. */
 static void print_table(const struct table *table)
 {
-    printf("%-15s %-9s %9s %7s %10s %10s %6s %6s %6s %6s\n", "kind", "lock", "ops/s", "x none",
-           "p99 us", "wait 99.9", "torn", "stale", "lost", "errors");
+    printf("%-15s %-9s %9s %7s %10s %10s %6s %6s %6s %6s\n", "kind", "lock", "ops/s", "vs none",
+           "p99 us", "wait p99.9", "torn", "stale", "lost", "errors");
     for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
         uint64_t any = 0;
 
@@ -106,6 +106,7 @@ static void print_table(const struct table *table)
         for (unsigned lock = 0; lock < DRIVER_COUNT && any > 0; lock++)
             print_row(table, kind, lock);
     }
+    printf("vs none: times the rate without a lock. wait: for the mode, in us.\n");
     printf("%-15s", "fsync EIO");
     for (unsigned lock = 0; lock < DRIVER_COUNT; lock++)
         printf(" %s %llu", drivers[lock]->name, (unsigned long long)table->results[lock].fsync_eio);

@@ -66,6 +66,7 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
+/* %s: what set_defaults says of the kinds. */
 static const char help[] =
     "usage: twostate-io run FILE [options]\n"
     "\n"
@@ -74,10 +75,9 @@ static const char help[] =
     "\n"
     "The load\n"
     "  --threads LIST        KIND=THREADS[@RATE],...: how many threads of each kind, and how many\n"
-    "                        operations a second they do together (default: as many as possible).\n"
-    "                        KIND: buffered_read buffered_write direct_read direct_write append\n"
-    "                        truncate punch remap fsync, or all. \"all=0,direct_read=2\" is only "
-    "that\n"
+    "                        operations a second they do together (else as many as possible).\n"
+    "                        KIND is one of these, or all. \"all=0,direct_read=2\" is only that.\n"
+    "                        (%s)\n"
     "  --buffered-read N[@RATE], --direct-write N[@RATE], ...   the same for one kind\n"
     "  --block-sizes LIST    of reads and writes, 64 to 1M, at most 8 (4k,64k)\n"
     "  --unaligned PERCENT   of reads and writes that have odd offsets and lengths; on, off (20)\n"
@@ -298,6 +298,8 @@ static void set_load_option(struct load_options *load, int option, const char *v
     }
 }
 
+static void print_help(void);
+
 static void set_option(struct options *options, int option, const char *value)
 {
     switch (option) {
@@ -318,7 +320,7 @@ static void set_option(struct options *options, int option, const char *value)
         options->overwrite = true;
         break;
     case OPTION_HELP:
-        fputs(help, stdout);
+        print_help();
         exit(status_of_output(0));
     case OPTION_VERSION:
         puts("twostate-io " TWOSTATE_VERSION);
@@ -355,6 +357,28 @@ static void set_defaults(struct options *options)
     if (getrandom(&load->seed, sizeof(load->seed), 0) != sizeof(load->seed))
         load->seed = (uint64_t)now_ns();
     load->seed &= UINT32_MAX; /* short enough to type */
+}
+
+static void print_help(void)
+{
+    struct options defaults;
+    char kinds[400] = "";
+
+    set_defaults(&defaults);
+    for (unsigned i = 0; i < KIND_COUNT; i++) {
+        const size_t length = strlen(kinds);
+        const double rate = defaults.load.rate[i];
+        char at[32] = "";
+
+        if (rate > 0)
+            snprintf(at, sizeof(at), "@%g", rate);
+        snprintf(kinds + length, sizeof(kinds) - length, "%s%s=%u%s",
+                 i == 0  ? ""
+                 : i % 4 ? ","
+                         : ",\n                         ",
+                 kind_names[i], defaults.load.threads[i], at);
+    }
+    printf(help, kinds);
 }
 
 static void finish(struct options *options)

@@ -33,6 +33,7 @@ bool report_clean(const struct load_result *result)
 void report_verdict(const struct load_result *result)
 {
     uint64_t found = load_found(result);
+    uint64_t errors = load_errors(result);
 
     for (unsigned i = 0; i < KIND_COUNT; i++)
         if (result->kinds[i].errors > 0)
@@ -44,13 +45,14 @@ void report_verdict(const struct load_result *result)
     if (report_clean(result))
         printf("%s: clean. Nothing torn, stale or lost.\n", result->lock);
     else if (is_none(result) && result->unchecked == 0)
-        printf("none: %llu findings, %llu EIO from fsync. That is what IO without a lock does; "
+        printf("none: %llu finding%s, %llu EIO from fsync. That is what IO without a lock does; "
                "it is expected here.\n",
-               (unsigned long long)found, (unsigned long long)result->fsync_eio);
-    else
-        printf("%s: NOT CLEAN: %llu findings, %llu errors, %llu EIO from fsync.\n", result->lock,
-               (unsigned long long)found, (unsigned long long)load_errors(result),
+               (unsigned long long)found, found == 1 ? "" : "s",
                (unsigned long long)result->fsync_eio);
+    else
+        printf("%s: NOT CLEAN: %llu finding%s, %llu error%s, %llu EIO from fsync.\n", result->lock,
+               (unsigned long long)found, found == 1 ? "" : "s", (unsigned long long)errors,
+               errors == 1 ? "" : "s", (unsigned long long)result->fsync_eio);
 }
 
 void report_print(const struct load_result *result)
@@ -58,7 +60,7 @@ void report_print(const struct load_result *result)
     printf("lock %s, %.1f s, fsync EIO %llu\n", result->lock, result->seconds,
            (unsigned long long)result->fsync_eio);
     printf("%-15s %9s %8s %9s %9s %9s %10s %6s %6s %6s %6s\n", "kind", "ops", "MB/s", "p50 us",
-           "p99 us", "p99.9 us", "wait 99.9", "torn", "stale", "lost", "errors");
+           "p99 us", "p99.9 us", "wait p99.9", "torn", "stale", "lost", "errors");
     for (unsigned i = 0; i < KIND_COUNT; i++)
         if (result->kinds[i].ops > 0 || result->kinds[i].found[FOUND_LOST] > 0)
             print_row(kind_names[i], &result->kinds[i], result->seconds);

@@ -36,7 +36,8 @@
  * 0, -ETIMEDOUT, -EINVAL if tv_nsec is not in 0..999999999, or -EOVERFLOW at the limit of holders,
  * again without a trace.
  *
- * A hold belongs to the request, not to a thread: any thread may end it. It ends exactly once; a
+ * A hold belongs to the request, not to a thread: any thread may end it (the validator takes it for
+ * the thread's until submitting, or until twostate_validate_disown_hold). It ends exactly once; a
  * second end, an end of what was never begun, or a step that the hold's path does not have, stops
  * the program with the hold, what it holds and the call. A hold must not be copied. It is 24 bytes
  * at most, need not be initialised before begin, and refers to its pair until it has ended.

@@ -15,7 +15,8 @@
  *       join adds to the holds in progress; those are not counted.)
  *   G4  With no opposite holder or waiter, acquire is one successful atomic read-modify-write.
  *   G5  Release never blocks, and makes a system call only to wake somebody.
- *   G6  Any thread may release what another acquired (completion side).
+ *   G6  Any thread may release what another acquired (completion side). The validator wants to be
+ *       told: twostate_validate_disown.
  *   G7  Release's last touch of the lock is its atomic read-modify-write: whoever then sees the
  *       lock unlocked, by acquire, drain or query, may free it at once, if nobody else uses it.
  *   G8  Drain returns only after it saw the lock unlocked, within the bound of G3. New holders may
