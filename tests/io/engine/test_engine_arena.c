@@ -27,6 +27,7 @@ static struct {
     uint32_t presses;
     uint32_t asked;
     uint32_t broken; /* what `stuck` answers */
+    struct folio *used_again;
 } now;
 
 static void note_evicted(struct folio *folio)
@@ -268,20 +269,30 @@ static void second_chance(void **state)
     end();
 }
 
-/* All are in use all the time: still somebody gives way. */
+/* Used again since it got its second chance: it gives way, rather than that somebody waits. */
+static void use_again(struct folio *folio)
+{
+    note_evicted(folio);
+    now.used_again->used = 1;
+}
+
 static void no_mercy(void **state)
 {
-    struct folio *folio = NULL;
+    struct folio *unused = NULL;
 
     (void)state;
-    begin(S16);
-    assert_int_equal(reserve(S16, 1), 0);
-    folio = own(S16, 0);
-    folio->used = 1;
-    assert_int_equal(reserve(S16, 1), 0);
-    assert_ptr_equal(now.evicted[0], folio);
+    memset(&now, 0, sizeof(now));
+    assert_int_equal(arena_create_(UINT64_C(2) * S16, use_again, note_pressed, &now, &now.arena),
+                     0);
+    assert_int_equal(reserve(S16, 2), 0);
+    now.used_again = own(S16, 0);
+    now.used_again->used = 1;
+    unused = own(S16, 0);
+    assert_int_equal(reserve(S16, 2), 0);
+    assert_ptr_equal(now.evicted[0], unused);
+    assert_ptr_equal(now.evicted[1], now.used_again);
     assert_int_equal(now.presses, 0);
-    arena_unreserve_(now.arena, S16, 1);
+    arena_unreserve_(now.arena, S16, 2);
     end();
 }
 
