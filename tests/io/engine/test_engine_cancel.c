@@ -178,13 +178,13 @@ static void has_begun(void **state)
 
     holding_start(&holding, rig->engine);
     /* Half of it was moved, and the rest is in the queue. */
-    CHECK(twostate_pwritev_async(rig->file, &(struct iovec){rig->buffer, 2 * BLOCK}, 1, 0,
+    CHECK(twostate_pwritev_async(rig->file, &(struct iovec){rig->buffer, (size_t)2 * BLOCK}, 1, 0,
                                  TWOSTATE_IO_DIRECT, note, &records[0]) == 0);
     holding_release(&holding, 0, 0, BLOCK);
     assert_int_equal(holding.count, 1);
     assert_int_equal(cancel(rig, 0), 0);
     holding_release(&holding, 0, 0, 0);
-    check_done(0, 2 * BLOCK);
+    check_done(0, (ssize_t)2 * BLOCK);
     /* Interrupted before anything was moved, it has not begun. */
     start_write(rig, 2, TWOSTATE_IO_DIRECT);
     holding_release(&holding, 0, -EINTR, 0);
