@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""README.md shows what is in the tree: each program is examples/*.c to the letter, and the path
-table is the one of iopair.h. docs/pitfalls.md has every pitfall that a test cites."""
+"""README.md shows what is in the tree: each program is examples/*.c to the letter, the path table
+is the one of iopair.h, the times of the lock are those of docs/bench. docs/pitfalls.md has every pitfall that a test cites."""
 import pathlib
 import re
 import sys
@@ -38,6 +38,15 @@ if not expected or expected != found:
     failures.append("README.md's path table is not that of iopair.h:")
     failures += [f"  iopair.h {row}" for row in expected if row not in found]
     failures += [f"  README   {row}" for row in found if row not in expected]
+
+said = re.search(
+    r"take ([\d.]+) ns, where a `pthread_rwlock` takes ([\d.]+) and\s+a mutex with a condition "
+    r"variable ([\d.]+)", readme)
+measured = dict(re.findall(r"^(twostate|pthread_rwlock|mutex_cond) +([\d.]+) +[\d.]+ +[\d.]+ +[\d.]+$",
+                           (root / "docs/bench/lock.md").read_text(), re.M))
+rounded = [f"{float(measured[name]):.1f}" for name in ("twostate", "pthread_rwlock", "mutex_cond")]
+if said is None or list(said.groups()) != rounded:
+    failures.append(f"README.md does not say what docs/bench/lock.md measured: {', '.join(rounded)} ns")
 
 pitfalls = (root / "docs/pitfalls.md").read_text()
 defined = re.findall(r"^\| ([EL]\d\d) \|", pitfalls, re.M)
