@@ -179,6 +179,22 @@ static void out_of_memory(void **state)
     assert_int_equal(index_insert_(*state, 50, &folios[5], &there), -ENOMEM);
     assert_int_equal(index_bytes_(*state), bytes);
     assert_int_equal(index_insert_(*state, 50, &folios[5], &there), 0);
+    index_remove_(*state, 50, &folios[5]);
+    for (unsigned i = 0; i < 5; i++)
+        index_remove_(*state, UINT64_C(7) * i, &folios[i]);
+    /* The same a level above: what was made for the sixth is freed again. */
+    for (unsigned i = 0; i < 5; i++)
+        insert(*state, UINT64_C(64) * i, &folios[i]);
+    bytes = index_bytes_(*state);
+    inject_error(CALL_ALLOCATE, 2, 1, ENOMEM);
+    assert_int_equal(index_insert_(*state, 640, &folios[5], &there), -ENOMEM);
+    inject_nothing();
+    assert_int_equal(index_bytes_(*state), bytes);
+    for (unsigned i = 0; i < 5; i++)
+        index_remove_(*state, UINT64_C(64) * i, &folios[i]);
+    for (unsigned i = 0; i < 5; i++)
+        insert(*state, UINT64_C(7) * i, &folios[i]);
+    insert(*state, 50, &folios[5]);
     /* A removal doesn't need memory, though it uses some. */
     inject_error(CALL_ALLOCATE, 1, UINT32_MAX / 2, ENOMEM);
     index_remove_(*state, 50, &folios[5]);
@@ -201,6 +217,23 @@ static void memory_of_sparse(void **state)
     assert_true(index_bytes_(*state) <= COUNT * UINT64_C(100));
     for (uint64_t i = 0; i < COUNT; i++)
         index_remove_(*state, i * 1543, &folios[i]);
+}
+
+/* The tree is no higher than its highest number needs. */
+static void low_again(void **state)
+{
+    struct folio low;
+    struct folio high;
+    uint64_t bytes = 0;
+
+    insert(*state, 3, &low);
+    bytes = index_bytes_(*state);
+    insert(*state, HIGHEST, &high);
+    assert_true(index_bytes_(*state) > bytes);
+    index_remove_(*state, HIGHEST, &high);
+    assert_int_equal(index_bytes_(*state), bytes);
+    assert_ptr_equal(index_find_(*state, 3), &low);
+    index_remove_(*state, 3, &low);
 }
 
 /* What was dense and became sparse takes as little. */
@@ -425,6 +458,7 @@ int main(void)
         INDEX_TEST(inserted_twice),
         INDEX_TEST(out_of_memory),
         INDEX_TEST(memory_of_sparse),
+        INDEX_TEST(low_again),
         INDEX_TEST(memory_of_what_is_left),
         INDEX_TEST(model),
         INDEX_TEST(beside_changes),
