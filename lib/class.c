@@ -18,10 +18,12 @@ struct entry {
     struct entry *next;
 };
 
-static const struct twostate_class iolock_of_pair = {"IOLOCK", TWOSTATE_RANK_IOLOCK};
-static const struct twostate_class iotype_of_pair = {"IOTYPE", TWOSTATE_RANK_IOTYPE};
-static const struct twostate_class any_iolock = {"iolock", 0};
-static const struct twostate_class any_lock = {"lock", 0};
+static const struct twostate_class iolock_of_pair = {.name = "IOLOCK",
+                                                     .rank = TWOSTATE_RANK_IOLOCK};
+static const struct twostate_class iotype_of_pair = {.name = "IOTYPE",
+                                                     .rank = TWOSTATE_RANK_IOTYPE};
+static const struct twostate_class any_iolock = {.name = "iolock"};
+static const struct twostate_class any_lock = {.name = "lock"};
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct entry entries[ENTRIES];

@@ -125,7 +125,7 @@ static void check_order(const struct present *present, const struct hold *hold)
     };
     struct order_cycle cycle = {0};
 
-    if (!checked(TWOSTATE_RULE_ORDER))
+    if (!checked(TWOSTATE_RULE_ORDER) || (alike && present->cls->ordered))
         return;
     order_note_(&edge, &cycle);
     if (cycle.length == 0)

@@ -22,7 +22,7 @@
  *
  * Example:
  *
- *     static const struct twostate_class inode_class = {"inode", 500}; // before IOLOCK
+ *     static const struct twostate_class inode_class = {.name = "inode", .rank = 500}; // before IOLOCK
  *
  *     twostate_lock_set_class(&inode->lock, &inode_class);
  *
@@ -42,6 +42,9 @@ extern "C" {
 struct twostate_class {
     const char *name;
     unsigned rank; /* 0: none; lower ranks are taken first */
+    bool
+        ordered; /* locks of this class are taken together in an order that the program sees to, and
+                      that their addresses don't show: it is not checked */
 };
 
 #define TWOSTATE_RANK_IOLOCK 1000U

@@ -68,7 +68,7 @@ struct arena {
     uint64_t evicted;  /* folios */
 };
 
-static const struct twostate_class folio_class = {"folio", 3000};
+static const struct twostate_class folio_class = {.name = "folio", .rank = 3000, .ordered = true};
 
 int arena_create_(uint64_t limit, void (*evict)(struct folio *folio),
                   void (*pressed)(void *context), void *context, struct arena **created)

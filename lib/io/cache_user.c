@@ -94,15 +94,6 @@ static void cut(struct user_cache *cache, int64_t size)
     span_unlock_(&span);
 }
 
-static int set_disk_size(struct user_cache *cache, int64_t size)
-{
-    const int saved = errno;
-    const int result = ftruncate(cache->fd, size) < 0 ? -errno : 0;
-
-    errno = saved;
-    return result;
-}
-
 /*
  * A file that becomes shorter does so on disk first: if the disk refuses, nothing has happened. What is
  * being written back meanwhile may make it longer again, until that has been waited for.
@@ -114,14 +105,14 @@ static int cache_truncate(struct cache *base, int64_t size)
     int result = 0;
 
     if (size < old) {
-        result = set_disk_size(cache, size);
+        result = user_set_disk_size_(cache, size);
         if (result)
             return result;
         __atomic_store_n(cache->size, size, __ATOMIC_RELEASE);
         cut(cache, size);
-        return set_disk_size(cache, size);
+        return user_set_disk_size_(cache, size);
     }
-    result = set_disk_size(cache, size);
+    result = user_set_disk_size_(cache, size);
     if (result == 0)
         __atomic_store_n(cache->size, size, __ATOMIC_RELEASE);
     return result;

@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
+#include <unistd.h>
 
 #include <twostate/io.h>
 
@@ -68,6 +68,18 @@ void user_destroy_(struct user_engine *user)
 {
     flusher_stop_(user);
     free_user(user);
+}
+
+int user_set_disk_size_(const struct user_cache *cache, int64_t size)
+{
+    const int saved = errno;
+    int result = 0;
+
+    do {
+        result = ftruncate(cache->fd, size) < 0 ? -errno : 0;
+    } while (result == -EINTR);
+    errno = saved;
+    return result;
 }
 
 void user_query_(struct user_engine *user, struct twostate_engine_info *info)

@@ -140,6 +140,9 @@ int user_drop_(struct user_cache *cache, int64_t from, int64_t to, enum user_dro
 /* After uncached IO. What can't be written back stays: it must not be lost. */
 void user_leave_nothing_(struct user_cache *cache, int64_t offset, int64_t length);
 
+/* What the descriptor says the size is. */
+int user_set_disk_size_(const struct user_cache *cache, int64_t size);
+
 int64_t user_now_(void);
 
 static inline uint64_t user_folio_of_(const struct user_cache *cache, int64_t offset)

@@ -218,14 +218,9 @@ static void raise_size(struct user_cache *cache, int64_t end)
  */
 static int grow_over_gap(struct user_cache *cache, int64_t offset)
 {
-    const int saved = errno;
-    int result = 0;
-
     if (offset <= user_size_(cache) || cache->block_device)
         return 0;
-    result = ftruncate(cache->fd, offset) < 0 ? -errno : 0;
-    errno = saved;
-    return result;
+    return user_set_disk_size_(cache, offset);
 }
 
 static bool edges_valid(const struct span *span, int64_t offset, int64_t end)

@@ -21,7 +21,7 @@
 
 static void test_classes(void **state)
 {
-    static const struct twostate_class ours = {"ours", 0};
+    static const struct twostate_class ours = {.name = "ours"};
     static struct twostate_lock mine = TWOSTATE_LOCK_INIT;
     struct twostate_lock other = TWOSTATE_LOCK_INIT;
     struct twostate_iopair pair = TWOSTATE_IOPAIR_INIT;
@@ -55,7 +55,7 @@ static void test_classes(void **state)
 /* A class of locks and one of IOLOCKs are two, though they have one name. */
 static void test_class_of_both(void **state)
 {
-    static const struct twostate_class both = {"both", 0};
+    static const struct twostate_class both = {.name = "both"};
     static struct twostate_lock lock;
     static struct twostate_iolock iolock;
     struct twostate_stats stats;

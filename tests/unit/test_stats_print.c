@@ -21,7 +21,7 @@
 /* What has to be escaped, and what has not. */
 #define ODD_NAME "a \"b\" \\c\n\x01 \xc3\xa4/"
 
-static const struct twostate_class odd = {ODD_NAME, 0};
+static const struct twostate_class odd = {.name = ODD_NAME};
 static struct twostate_lock odd_lock;
 
 static char *printed(enum twostate_stats_format format)

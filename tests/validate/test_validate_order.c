@@ -183,10 +183,10 @@ static void test_nested_with_an_adopted_hold(void **unused)
     EXPECT(ORDER, &y, "acquire B");
 }
 
-static const struct twostate_class low = {"low", 10};
-static const struct twostate_class high = {"high", 20};
-static const struct twostate_class first = {"first", 0};
-static const struct twostate_class second = {"second", 0};
+static const struct twostate_class low = {.name = "low", .rank = 10};
+static const struct twostate_class high = {.name = "high", .rank = 20};
+static const struct twostate_class first = {.name = "first"};
+static const struct twostate_class second = {.name = "second"};
 
 /* Other locks of the same classes. */
 static void test_classes(void **unused)
@@ -432,6 +432,19 @@ static void test_new_class_in_old_place(void **unused)
     x_then_y(NULL); /* from none to low; from high it would be misuse */
 }
 
+/* Of a class whose own order the program sees to. */
+static void test_ordered_class(void **unused)
+{
+    static const struct twostate_class folio = {.name = "folio", .rank = 15, .ordered = true};
+
+    (void)unused;
+    twostate_lock_set_class(&x, &folio);
+    twostate_lock_set_class(&y, &folio);
+    x_then_y(NULL);
+    y_then_x(NULL);
+    expect_none();
+}
+
 /* More locks than there is room for: what is not checked is not reported, and is counted. */
 static void test_many_locks(void **unused)
 {
@@ -474,6 +487,7 @@ int main(void)
         TEST(test_try),
         TEST(test_new_locks_in_old_places),
         TEST(test_new_class_in_old_place),
+        TEST(test_ordered_class),
         TEST(test_many_locks),
     };
 

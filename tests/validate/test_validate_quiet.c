@@ -114,8 +114,10 @@ static void remap_back(void *unused)
     remap(&other, &pair);
 }
 
-static const struct twostate_class file_iolock = {"file IOLOCK", TWOSTATE_RANK_IOLOCK};
-static const struct twostate_class file_iotype = {"file IOTYPE", TWOSTATE_RANK_IOTYPE};
+static const struct twostate_class file_iolock = {.name = "file IOLOCK",
+                                                  .rank = TWOSTATE_RANK_IOLOCK};
+static const struct twostate_class file_iotype = {.name = "file IOTYPE",
+                                                  .rank = TWOSTATE_RANK_IOTYPE};
 
 /* Both ways, one after the other and at once, with classes of their own and without. */
 static void test_remap_two(void **unused)
@@ -136,8 +138,10 @@ static void test_remap_two(void **unused)
     twostate_iopair_destroy(&other);
 }
 
-static const struct twostate_class log_iolock = {"log IOLOCK", TWOSTATE_RANK_IOLOCK + 1};
-static const struct twostate_class log_iotype = {"log IOTYPE", TWOSTATE_RANK_IOTYPE + 1};
+static const struct twostate_class log_iolock = {.name = "log IOLOCK",
+                                                 .rank = TWOSTATE_RANK_IOLOCK + 1};
+static const struct twostate_class log_iotype = {.name = "log IOTYPE",
+                                                 .rank = TWOSTATE_RANK_IOTYPE + 1};
 
 /* Files of two classes, and one after the other in memory, whichever is the first. */
 static void test_remap_two_classes(void **unused)
@@ -297,7 +301,8 @@ static void test_lock_used_before(void **unused)
     twostate_lock_release(&used, A);
 }
 
-static const struct twostate_class ranked[3] = {{"one", 1}, {"two", 2}, {"three", 0}};
+static const struct twostate_class ranked[3] = {
+    {.name = "one", .rank = 1}, {.name = "two", .rank = 2}, {.name = "three"}};
 static struct twostate_lock locks[3];
 
 static void use_locks(void *argument)
