@@ -36,7 +36,8 @@
  * others use it gives them -EBADF or lets them finish; after close returned it must not be used.
  * A process that forks must not use the engine or its files in the child, not even to close them:
  * the threads that carry out its requests are not there. It may exec (every descriptor is closed
- * then) or _exit, and may make an engine of its own.
+ * then) or _exit, and may make an engine of its own, if no other thread was in a call at the fork.
+ * A thread that is in a read-side section of liburcu's bp flavour must not call.
  *
  * Source: Dave Chinner's two-state lock scheme for XFS (linux-xfs, April 2025), in user space.
  *

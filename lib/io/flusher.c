@@ -169,6 +169,9 @@ static void *run(void *arg)
         user->pressed = false;
         if (pressed || dirty_now(user) > 0 || user->error)
             wrote = round_of_all(user, pressed);
+        pthread_mutex_unlock(&user->mutex);
+        index_reclaim_();
+        pthread_mutex_lock(&user->mutex);
         /* While much is dirty, without a pause. */
         if (!user->stop && !(wrote && (user->pressed || dirty_now(user) > most_dirty(user) / 2)))
             sleep_between(user);

@@ -9,8 +9,11 @@
 #include "span.h"
 
 #include <errno.h>
+#include <time.h>
 
 #include <twostate/validate.h>
+
+#define LOOK_AGAIN_NS 2000000
 
 void span_init_(struct span *span, struct user_cache *cache, int64_t offset, int64_t length)
 {
@@ -44,6 +47,27 @@ static void mark_used(struct folio *folio)
         __atomic_store_n(&folio->used, 1, __ATOMIC_RELAXED);
 }
 
+/*
+ * With others locked one can't wait for long for a folio that was only found: it may have been evicted
+ * since, and be locked as a lower one now, by who waits for one of ours. So one looks again.
+ */
+static int wait_for_lock(struct folio *folio, enum twostate_iomode mode, bool others)
+{
+    struct timespec soon;
+
+    if (!others) {
+        twostate_iolock_acquire(&folio->lock, mode);
+        return 0;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &soon);
+    soon.tv_nsec += LOOK_AGAIN_NS;
+    if (soon.tv_nsec >= 1000000000) {
+        soon.tv_sec++;
+        soon.tv_nsec -= 1000000000;
+    }
+    return twostate_iolock_acquire_timed(&folio->lock, mode, &soon);
+}
+
 /* Locked, or NULL: it is not in the cache. -EAGAIN: nowait, and it is locked. */
 static int lock_found(struct span *span, uint64_t number, bool nowait, struct folio **found)
 {
@@ -53,10 +77,12 @@ static int lock_found(struct span *span, uint64_t number, bool nowait, struct fo
         *found = folio;
         if (folio == NULL)
             return 0;
-        if (!nowait)
-            twostate_iolock_acquire(&folio->lock, span->mode);
-        else if (!twostate_iolock_try_acquire(&folio->lock, span->mode))
-            return -EAGAIN;
+        if (!twostate_iolock_try_acquire(&folio->lock, span->mode)) {
+            if (nowait)
+                return -EAGAIN;
+            if (wait_for_lock(folio, span->mode, number > span->first))
+                continue;
+        }
         if (is_ours(span, folio, number)) {
             mark_used(folio);
             return 0;
