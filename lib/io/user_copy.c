@@ -253,11 +253,15 @@ static int64_t write_locked(struct span *span, struct cursor *cursor, int64_t of
                             unsigned flags)
 {
     struct user_cache *cache = span->cache;
-    const int64_t length = (int64_t)cursor->window;
+    int64_t length = (int64_t)cursor->window;
     int result = flusher_throttle_(cache->user, flags & CACHE_NOWAIT);
 
+    if (result == 0 && cache->block_device && offset >= user_size_(cache))
+        result = -ENOSPC;
     if (result)
         return result;
+    if (cache->block_device)
+        length = user_smaller_(length, user_size_(cache) - offset);
     if (offset > INT64_MAX - FOLIO_MOST_SIZE - length)
         return -EFBIG;
     span_init_(span, cache, offset, length);

@@ -20,17 +20,28 @@ struct device_rig {
     char *buffer;
 };
 
-static int enter(void **state)
+static int enter_with(void **state, enum twostate_cache cache)
 {
+    const struct twostate_file_options options = {.cache = cache};
     struct device_rig *r = calloc(1, sizeof(*r));
 
     CHECK(r);
     r->engine = engine_new(0, 0);
-    CHECK(twostate_file_open(r->engine, device, O_RDWR, 0, &r->file) == 0);
+    CHECK(twostate_file_open_with(r->engine, device, O_RDWR, 0, &options, &r->file) == 0);
     CHECK(twostate_stat(r->file, &r->stat) == 0);
     r->buffer = memory_new(SECTION);
     *state = r;
     return 0;
+}
+
+static int enter(void **state)
+{
+    return enter_with(state, TWOSTATE_CACHE_KERNEL);
+}
+
+static int enter_user(void **state)
+{
+    return enter_with(state, TWOSTATE_CACHE_USER);
 }
 
 static int leave(void **state)
@@ -100,6 +111,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(smaller_than_a_sector, enter, leave),
         cmocka_unit_test_setup_teardown(past_the_end, enter, leave),
+        cmocka_unit_test_setup_teardown(smaller_than_a_sector, enter_user, leave),
+        cmocka_unit_test_setup_teardown(past_the_end, enter_user, leave),
     };
 
     device = getenv("TWOSTATE_TEST_DEVICE");
