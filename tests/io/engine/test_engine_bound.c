@@ -132,10 +132,12 @@ static void go_through(void *arg)
 {
     struct gate *gate = arg;
 
-    for (int i = 0; i < 300000; i++) {
+    for (int i = 0; i < 2000000; i++) {
         if (engine_admit_(gate->engine))
             continue;
         CHECK(add(&gate->inside, 1) == 1);
+        for (int moment = 0; moment < 20; moment++) /* long enough for another to be seen */
+            CHECK(load(&gate->inside) == 1);
         add(&gate->inside, UINT32_MAX);
         engine_dismiss_(gate->engine);
         add(&gate->entered, 1);
