@@ -260,3 +260,8 @@ void report_clear_count_(void)
     reports = 0;
     lost = 0;
 }
+
+void report_fork_child_(void)
+{
+    stopping = false;
+}

@@ -39,4 +39,7 @@ uint64_t report_lost_(void);
 bool report_next_(struct twostate_report *report);
 void report_clear_count_(void);
 
+/* In a forked child: if another thread was just stopping the program, that was the parent. */
+void report_fork_child_(void);
+
 #endif

@@ -107,8 +107,8 @@ static struct order_end end_of(const struct twostate_lock *lock, const struct tw
 /* begin_remap_two: whatever their classes, the locks of its two pairs keep an order. */
 static bool of_one_remap(const struct present *present, const struct hold *hold)
 {
-    return class_two_pairs_() && hold->exclusive == present->call->exclusive &&
-           class_paired_(hold->lock) && class_paired_(present->call->lock);
+    return hold->exclusive == present->call->exclusive && class_paired_(hold->lock) &&
+           class_paired_(present->call->lock);
 }
 
 static void check_order(const struct present *present, const struct hold *hold)

@@ -101,6 +101,7 @@ static void fork_ends(void)
 static void fork_ends_in_child(void)
 {
     holds_fork_child_();
+    report_fork_child_();
     fork_ends();
 }
 

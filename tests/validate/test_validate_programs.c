@@ -8,8 +8,10 @@
 #include <limits.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -92,6 +94,58 @@ static void test_init_in_a_forked_child(void **unused)
     twostate_lock_release(&lock, A);
     expect_none();
     twostate_validate_stop();
+}
+
+static void acquire_twice(void *unused)
+{
+    (void)unused;
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_acquire(&lock, A);
+}
+
+/* Standard error takes no more, so who stops the program stays in the middle of it. */
+static void be_stopping(struct task *task)
+{
+    static const char page[4096];
+    int ends[2];
+
+    CHECK(pipe(ends) == 0);
+    CHECK(fcntl(ends[1], F_SETFL, O_NONBLOCK) == 0);
+    while (write(ends[1], page, sizeof(page)) > 0)
+        ;
+    CHECK(fcntl(ends[1], F_SETFL, 0) == 0);
+    dup2(ends[1], STDERR_FILENO);
+    twostate_validate_start(TWOSTATE_VALIDATE_STOP, TWOSTATE_RULES_ALL);
+    task_start(task, acquire_twice, NULL);
+    AWAIT(twostate_validate_query().reports == 1);
+}
+
+/* The child is not being stopped. What it breaks itself, it stops for. */
+static void fork_while_stopping(void *unused)
+{
+    const int nowhere = open("/dev/null", O_WRONLY);
+    struct task task;
+    pid_t child = 0;
+    int status = 0;
+
+    (void)unused;
+    be_stopping(&task);
+    child = fork();
+    if (child == 0) {
+        alarm(20);
+        dup2(nowhere, STDERR_FILENO);
+        twostate_lock_init(&lock);
+        acquire_twice(NULL);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    _exit(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT ? 0 : 1);
+}
+
+static void test_fork_while_another_thread_stops(void **unused)
+{
+    (void)unused;
+    child_join(child_start(fork_while_stopping, NULL));
 }
 
 static void cancel_and_acquire_twice(void *done)
@@ -186,6 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_handlers_of_forks),
         cmocka_unit_test(test_init_in_a_forked_child),
+        cmocka_unit_test(test_fork_while_another_thread_stops),
         cmocka_unit_test(test_log_in_a_cancelled_thread),
         cmocka_unit_test(test_all_keys_in_use),
         cmocka_unit_test(test_lock_shared_with_an_unwatched_process),
