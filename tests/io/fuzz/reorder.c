@@ -22,6 +22,7 @@ struct held {
     const struct iovec *iov; /* all of it */
     int count;
     struct iovec part; /* what is transferred instead */
+    bool sent;
 };
 
 struct reorder {
@@ -32,8 +33,8 @@ struct reorder {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct cds_list_head away;
-    struct cds_list_head back;
-    unsigned count; /* of those that are back */
+    struct cds_list_head held;
+    unsigned count; /* of those that are held */
     uint64_t random;
     bool stop;
 };
@@ -59,10 +60,22 @@ static void came_back(struct backend_op *op)
     held = find(&r->away, op);
     if (held == NULL)
         abort(); /* it has come back before */
-    cds_list_move(&held->node, &r->back);
+    cds_list_move(&held->node, &r->held);
     r->count++;
     pthread_cond_signal(&r->changed);
     pthread_mutex_unlock(&r->mutex);
+}
+
+/* Nothing of it is touched after: it may be back before this returns. */
+static void send(struct reorder *r, struct held *held)
+{
+    struct backend_op *op = held->op;
+
+    pthread_mutex_lock(&r->mutex);
+    held->sent = true;
+    cds_list_add(&held->node, &r->away);
+    pthread_mutex_unlock(&r->mutex);
+    r->inner->ops->submit(r->inner, op);
 }
 
 /* Whole blocks of the first piece, if it has some. The mutex is held. */
@@ -82,6 +95,7 @@ static void submit(struct backend *backend, struct backend_op *op)
 {
     struct reorder *r = caa_container_of(backend, struct reorder, backend);
     struct held *held = zalloc(1, sizeof(*held));
+    bool hold = false;
 
     held->op = op;
     held->done = op->done;
@@ -90,15 +104,25 @@ static void submit(struct backend *backend, struct backend_op *op)
     op->done = came_back;
     pthread_mutex_lock(&r->mutex);
     cut_short(r, held);
-    cds_list_add(&held->node, &r->away);
+    hold = random_below(&r->random, 2);
+    if (hold) {
+        cds_list_add(&held->node, &r->held);
+        r->count++;
+        pthread_cond_signal(&r->changed);
+    }
     pthread_mutex_unlock(&r->mutex);
-    r->inner->ops->submit(r->inner, op);
+    if (!hold)
+        send(r, held);
 }
 
-static void let_go(struct held *held)
+static void let_go(struct reorder *r, struct held *held)
 {
     struct backend_op *op = held->op;
 
+    if (!held->sent) {
+        send(r, held);
+        return;
+    }
     op->done = held->done;
     op->iov = held->iov;
     op->count = held->count;
@@ -109,7 +133,7 @@ static void let_go(struct held *held)
 static struct held *choose(struct reorder *r)
 {
     unsigned skip = random_below(&r->random, r->count);
-    struct cds_list_head *node = r->back.next;
+    struct cds_list_head *node = r->held.next;
 
     while (skip--)
         node = node->next;
@@ -137,7 +161,7 @@ static void *run(void *arg)
         }
         held = choose(r);
         pthread_mutex_unlock(&r->mutex);
-        let_go(held);
+        let_go(r, held);
         pthread_mutex_lock(&r->mutex);
     }
     pthread_mutex_unlock(&r->mutex);
@@ -155,7 +179,7 @@ struct reorder *reorder_enter(struct twostate_engine *engine, uint64_t seed)
     r->random = seed;
     r->backend.ops = &reorder_ops;
     CDS_INIT_LIST_HEAD(&r->away);
-    CDS_INIT_LIST_HEAD(&r->back);
+    CDS_INIT_LIST_HEAD(&r->held);
     pthread_mutex_init(&r->mutex, NULL);
     pthread_cond_init(&r->changed, NULL);
     if (pthread_create(&r->thread, NULL, run, r))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reordered completions: a backend in front of the engine's own that holds back what has completed,
- * and lets it go a little later, in another order. What a request did is done by then, but nobody
- * has been told: the longer that lasts, the more runs into the time between. Some transfers are cut
- * short, as the kernel may.
+ * and lets it go a little later, in another order; and does the same with what is submitted. Some
+ * transfers are cut short, as the kernel may. The longer requests are on their way, the more runs
+ * into the time between.
  */
 #ifndef FUZZ_REORDER_H
 #define FUZZ_REORDER_H

@@ -248,18 +248,20 @@ static void choose_layout(uint64_t *random, struct layout_options *layout)
     layout->unaligned_pct = random_below(random, 2) * 30;
 }
 
-/* At least one buffered writer; the rest is what comes. */
+/* Threads of a few kinds each time, so that there are several of one; but always a writer. */
 static void choose_threads(uint64_t *random, unsigned count, struct load_options *options)
 {
     const double rates[KIND_COUNT] = {0, 0, 0, 0, 500, 30, 200, 200, 30};
+    unsigned kinds[3];
 
-    options->threads[KIND_BUFFERED_WRITE] = 1;
-    while (--count > 0) {
-        const unsigned kind = random_below(random, 2 * KIND_COUNT);
-
-        options->threads[kind < KIND_COUNT ? kind : kind % 4]++;
-    }
-    memcpy(options->rate, rates, sizeof(rates));
+    for (unsigned i = 0; i < 3; i++)
+        kinds[i] = random_below(random, KIND_COUNT);
+    options->threads[random_below(random, 2) ? KIND_BUFFERED_WRITE : KIND_DIRECT_WRITE] = 1;
+    while (--count > 0)
+        options->threads[random_below(random, 3) ? kinds[random_below(random, 3)]
+                                                 : random_below(random, KIND_APPEND)]++;
+    if (random_below(random, 2))
+        memcpy(options->rate, rates, sizeof(rates));
     options->layout.private_slots = options->threads[KIND_REMAP];
 }
 
