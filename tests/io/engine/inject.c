@@ -98,9 +98,12 @@ uint32_t inject_hits(void)
     return load(&hits);
 }
 
-void inject_spare(bool spare)
+bool inject_spare(bool spare)
 {
+    const bool before = spared;
+
     spared = spare;
+    return before;
 }
 
 bool inject_durable(void)
@@ -270,7 +273,7 @@ static ssize_t transfer(bool write, int fd, const struct iovec *iov, int count, 
     ssize_t moved = write ? REAL(pwritev64v2)(fd, iov, count, offset, flags)
                           : REAL(preadv64v2)(fd, iov, count, offset, flags);
 
-    if (write && moved > 0)
+    if (write && moved > 0 && !spared)
         inject_note_write(flags);
     return moved;
 }

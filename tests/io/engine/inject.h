@@ -58,8 +58,8 @@ void inject_error(enum call_kind kind, uint32_t nth, uint32_t times, int error);
 /* Calls that went wrong since inject_nothing. */
 uint32_t inject_hits(void);
 
-/* The calling thread's calls are not counted, and nothing happens to them. */
-void inject_spare(bool spare);
+/* The calling thread's calls are not counted, and nothing happens to them. Whether it was so before. */
+bool inject_spare(bool spare);
 
 /* For who stands between engine and kernel: counts a call in, and tells what is to become of it. */
 struct hit inject_next(enum call_kind kind);

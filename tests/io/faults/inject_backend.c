@@ -101,8 +101,6 @@ static void done(struct backend_op *base)
 {
     struct shim_op *op = caa_container_of(base, struct shim_op, op);
 
-    if (op->hit.fault == FAULT_LATE_ERROR)
-        base->result = -op->hit.error;
     if (base->write && base->result > 0)
         inject_note_write(base->rw_flags);
     op->over = true;
@@ -142,17 +140,14 @@ static void *let_go(void *argument)
     struct shim *shim = argument;
     struct shim_op *op = take_held(shim);
 
-    inject_spare(true);
     for (; op; op = take_held(shim))
         while (op) {
             struct shim_op *next = op->next;
 
-            inject_spare(false);
             if (op->over)
                 end(op);
             else
                 shim->real->ops->submit(shim->real, &op->op);
-            inject_spare(true);
             op = next;
         }
     return NULL;
@@ -165,6 +160,18 @@ static void fail(struct shim_op *op)
         inject_tear(op->op.fd, op->op.iov, op->op.count, op->op.offset);
     op->op.result = -op->hit.error;
     end(op);
+}
+
+/* It is done, and ends in another thread. */
+static void fail_late(struct shim_op *op)
+{
+    const bool spared = inject_spare(true);
+
+    (void)backend_run_(&op->op);
+    (void)inject_spare(spared);
+    op->op.result = -op->hit.error;
+    op->over = true;
+    hold(op);
 }
 
 static void submit(struct backend *backend, struct backend_op *theirs)
@@ -187,6 +194,8 @@ static void submit(struct backend *backend, struct backend_op *theirs)
     }
     if (op->hit.fault == FAULT_ERROR || op->hit.fault == FAULT_TORN)
         fail(op);
+    else if (op->hit.fault == FAULT_LATE_ERROR)
+        fail_late(op);
     else if (op->hit.fault == FAULT_HELD)
         hold(op);
     else

@@ -255,8 +255,8 @@ const struct scenario scenarios[] = {
              .polled = true}, .folio = 4096),
     SCENARIO("uncached", uncached, 128 * K, 1, 64 * K),
     SCENARIO("pressed", pressed, 6 * M, 512, 6 * M, .options = {.cache_bytes = 4 * M, .dirty_percent = 10,
-             .writeback_ms = 20}, .stride = 7),
-    SCENARIO("large", large, 6 * M, 512, M, .stride = 5),
+             .writeback_ms = 20}, .stride = 23),
+    SCENARIO("large", large, 6 * M, 512, M, .stride = 7),
 };
 /* clang-format on */
 

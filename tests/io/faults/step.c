@@ -69,6 +69,8 @@ void run_synced_(struct run *r, int result, uint32_t hits)
         run_failed_(r, "a sync after one that failed", result);
     if (result) {
         run_report_(r, result);
+        if (r->step == NULL && !stays_failed(r, hits))
+            run_failed_(r, "a sync though nothing goes wrong any more", result);
         return;
     }
     if (!inject_durable())
@@ -281,6 +283,15 @@ static int64_t append(struct run *r, struct slot *slot, int pieces)
     return result;
 }
 
+/* Before a direct write the user cache may write back what no one has asked to be durable. */
+static bool has_to_be_durable(const struct run *r, const struct slot *slot)
+{
+    const unsigned flags = slot->step->flags;
+
+    return (flags & TWOSTATE_IO_DSYNC) && slot->result == (int64_t)slot->step->length &&
+           !(r->setting.cache == TWOSTATE_CACHE_USER && (flags & TWOSTATE_IO_DIRECT));
+}
+
 static void transfer(struct run *r, struct slot *slot, int pieces)
 {
     const struct step *step = slot->step;
@@ -294,8 +305,7 @@ static void transfer(struct run *r, struct slot *slot, int pieces)
     else
         slot->result = twostate_pwritev(r->file, slot->iov, pieces, slot->offset, step->flags);
     inject_spare(true);
-    if ((step->flags & TWOSTATE_IO_DSYNC) && slot->result == (int64_t)step->length &&
-        inject_changes() != changes && !inject_durable())
+    if (has_to_be_durable(r, slot) && inject_changes() != changes && !inject_durable())
         run_failed_(r, "a durable write that the kernel did not hear of", 0);
     ended(r, slot, false);
 }
