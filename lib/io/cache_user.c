@@ -95,27 +95,23 @@ static void cut(struct user_cache *cache, int64_t size)
 }
 
 /*
- * A file that becomes shorter does so on disk first: if the disk refuses, nothing has happened. What is
- * being written back meanwhile may make it longer again, until that has been waited for.
+ * A file that becomes shorter does so on disk first: if the disk refuses, nothing has happened. (If it
+ * fails, it may have happened all the same.) What is being written back meanwhile may make the file
+ * longer again, until that has been waited for.
  */
 static int cache_truncate(struct cache *base, int64_t size)
 {
     struct user_cache *cache = user_cache(base);
     const int64_t old = user_size_(cache);
-    int result = 0;
+    const int result = user_set_disk_size_(cache, size);
 
-    if (size < old) {
-        result = user_set_disk_size_(cache, size);
-        if (result)
-            return result;
-        __atomic_store_n(cache->size, size, __ATOMIC_RELEASE);
-        cut(cache, size);
-        return user_set_disk_size_(cache, size);
-    }
-    result = user_set_disk_size_(cache, size);
-    if (result == 0)
-        __atomic_store_n(cache->size, size, __ATOMIC_RELEASE);
-    return result;
+    if (result && user_disk_size_(cache) != size)
+        return result;
+    __atomic_store_n(cache->size, size, __ATOMIC_RELEASE);
+    if (size >= old)
+        return result;
+    cut(cache, size);
+    return result ? result : user_set_disk_size_(cache, size);
 }
 
 /* The kernel tells of a failure once: it is kept, for who asks later. */
@@ -141,6 +137,7 @@ static int cache_sync(struct cache *base, bool data_only, bool *lost)
     struct user_cache *cache = user_cache(base);
     int result = writeback_all_(cache);
 
+    *lost = false;
     if (result == 0) {
         result = sync_disk(cache, data_only);
         *lost = result != 0;

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 #define PIECES 64
@@ -22,19 +21,6 @@ struct run {
     int64_t offset;
     int64_t length;
 };
-
-static int64_t disk_size(const struct user_cache *cache)
-{
-    const int saved = errno;
-    struct stat st;
-    int64_t size = 0;
-
-    if (cache->block_device)
-        return user_size_(cache);
-    size = fstat(cache->fd, &st) < 0 ? -errno : st.st_size;
-    errno = saved;
-    return size;
-}
 
 static void zero_from(const struct run *run, int64_t done)
 {
@@ -65,7 +51,7 @@ static int64_t read_pieces(const struct user_cache *cache, const struct run *run
 
 static int read_run(const struct user_cache *cache, const struct run *run)
 {
-    const int64_t size = disk_size(cache);
+    const int64_t size = user_disk_size_(cache);
     const int64_t end = (size + FOLIO_BLOCK - 1) / FOLIO_BLOCK * FOLIO_BLOCK;
     int64_t length = run->length;
     int64_t moved = 0;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <twostate/io.h>
@@ -68,6 +69,19 @@ void user_destroy_(struct user_engine *user)
 {
     flusher_stop_(user);
     free_user(user);
+}
+
+int64_t user_disk_size_(const struct user_cache *cache)
+{
+    const int saved = errno;
+    struct stat st;
+    int64_t size = 0;
+
+    if (cache->block_device)
+        return user_size_(cache);
+    size = fstat(cache->fd, &st) < 0 ? -errno : st.st_size;
+    errno = saved;
+    return size;
 }
 
 int user_set_disk_size_(const struct user_cache *cache, int64_t size)

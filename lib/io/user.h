@@ -140,7 +140,8 @@ int user_drop_(struct user_cache *cache, int64_t from, int64_t to, enum user_dro
 /* After uncached IO. What can't be written back stays: it must not be lost. */
 void user_leave_nothing_(struct user_cache *cache, int64_t offset, int64_t length);
 
-/* What the descriptor says the size is. */
+/* What the descriptor says the size is. It may have changed though setting it failed. */
+int64_t user_disk_size_(const struct user_cache *cache);
 int user_set_disk_size_(const struct user_cache *cache, int64_t size);
 
 int64_t user_now_(void);

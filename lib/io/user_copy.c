@@ -218,9 +218,15 @@ static void raise_size(struct user_cache *cache, int64_t end)
  */
 static int grow_over_gap(struct user_cache *cache, int64_t offset)
 {
-    if (offset <= user_size_(cache) || cache->block_device)
+    const int64_t size = user_size_(cache);
+    int result = 0;
+
+    if (offset <= size || cache->block_device)
         return 0;
-    return user_set_disk_size_(cache, offset);
+    result = user_set_disk_size_(cache, offset);
+    if (result && user_disk_size_(cache) > size)
+        user_set_disk_size_(cache, size);
+    return result;
 }
 
 static bool edges_valid(const struct span *span, int64_t offset, int64_t end)

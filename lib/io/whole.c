@@ -16,8 +16,12 @@ static int truncate_held(struct twostate_file *file, int64_t length)
     /* ftruncate(2) calls a descriptor that is not open for writing -EINVAL. */
     const int result = file->writable ? file->cache->ops->truncate(file->cache, length) : -EBADF;
 
-    if (result == 0)
+    if (result == 0) {
         file_set_size_(file, length);
+    } else if (!file->cache->ops->knows_size) { /* it may have happened all the same */
+        file_set_size_(file, 0);
+        file_size_(file);
+    }
     return result;
 }
 
