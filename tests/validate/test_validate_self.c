@@ -182,6 +182,7 @@ static void test_recursion_while_the_other_waits(void **unused)
 /* A wait that another thread can cancel is a wait. Refused, its waiter is queued no more. */
 static void test_cancellable_wait(void **unused)
 {
+    const struct timespec end = after_ms(10000);
     const struct timespec past = {0};
     struct twostate_waiter waiter = {.done = NULL};
 
@@ -189,7 +190,7 @@ static void test_cancellable_wait(void **unused)
     the_first_hold(A);
     assert_int_equal(twostate_lock_acquire_async(&lock, B, &waiter), -EINPROGRESS);
     expect_none(); /* somebody else may give it back */
-    assert_int_equal(twostate_waiter_wait(&waiter, NULL), -EDEADLK);
+    assert_int_equal(twostate_waiter_wait(&waiter, &end), -EDEADLK);
     EXPECT(SELF, &lock, "acquire B", "the_first_hold+");
     assert_int_equal(twostate_lock_query(&lock).waiting_b, 0);
     assert_int_equal(twostate_lock_acquire_async(&lock, B, &waiter), -EINPROGRESS);
