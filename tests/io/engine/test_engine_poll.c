@@ -332,7 +332,7 @@ static void close_beside_a_poller(void **state)
     struct poller poller = {.engine = rig->engine, .made = &end};
 
     task_start(&poller.task, poll_on, &poller);
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < 40; round++) {
         struct record records[10] = {0};
 
         for (int i = 0; i < 10; i++)
