@@ -35,6 +35,7 @@
 struct comparison {
     const struct options *options;
     unsigned parts;
+    unsigned first, locks; /* of drivers[], and how many from there on */
     struct lost_result lost[LOCKS];
     struct load_options load;
     char title[64];
@@ -59,7 +60,7 @@ static void show(struct comparison *c, const char *part, unsigned round, unsigne
     if (rounds > 0)
         snprintf(of, sizeof(of), " of %u", rounds);
     snprintf(c->title, sizeof(c->title), "%s, round %u%s, %s", part, round + 1, of,
-             drivers[lock]->name);
+             drivers[lock]->title);
     if (c->options->load.progress)
         fprintf(stderr, "\r%s \033[K", c->title);
 }
@@ -70,13 +71,20 @@ static void show_end(const struct comparison *c)
         fputs("\r\033[K", stderr);
 }
 
+/* Which goes i-th in a round. */
+static unsigned turn(const struct comparison *c, unsigned round, unsigned i)
+{
+    return c->first + (i + round) % c->locks;
+}
+
 /* The end of a part: its exit status. A signal is no failure. */
 static int end_part(const struct comparison *c, const char *lock, int error)
 {
     show_end(c);
     if (error == 0 || (error == -EINTR && load_interrupted))
         return 0;
-    fprintf(stderr, "twostate-io: %s under %s: %s\n", c->options->name, lock, strerror(-error));
+    fprintf(stderr, "twostate-io: %s under %s: %s\n", c->options->name, lock,
+            driver_open_error(error));
     return 2;
 }
 
@@ -106,8 +114,8 @@ static int run_lost(struct comparison *c)
             break;
         if (round >= LOST_ROUNDS && c->lost[NONE].direct_lost >= LOST_ENOUGH)
             break;
-        for (unsigned i = 0; i < LOCKS && error == 0 && !load_interrupted; i++) {
-            unsigned lock = (i + round) % LOCKS;
+        for (unsigned i = 0; i < c->locks && error == 0 && !load_interrupted; i++) {
+            unsigned lock = turn(c, round, i);
 
             show(c, "lost", round, 0, lock);
             error = lost_round(options->path, drivers[lock], &options->load.driver, round,
@@ -120,15 +128,16 @@ static int run_lost(struct comparison *c)
 
 static void print_lost(const struct comparison *c)
 {
-    printf("  %-10s %7s %14s %10s %15s %10s %9s\n", "lock", "rounds", "direct writes", "lost",
-           "buffered writes", "lost", "fsync EIO");
-    for (unsigned i = 0; i < LOCKS; i++) {
+    printf("  %-9s %-7s %7s %14s %10s %15s %10s %9s\n", "lock", "cache", "rounds", "direct writes",
+           "lost", "buffered writes", "lost", "fsync EIO");
+    for (unsigned i = c->first; i < LOCKS; i++) {
         const struct lost_result *lost = &c->lost[i];
 
-        printf("  %-10s %7llu %14llu %10llu %15llu %10llu %9llu\n", drivers[i]->name,
-               (unsigned long long)lost->rounds, (unsigned long long)lost->direct_writes,
-               (unsigned long long)lost->direct_lost, (unsigned long long)lost->buffered_writes,
-               (unsigned long long)lost->buffered_lost, (unsigned long long)lost->fsync_eio);
+        printf("  %-9s %-7s %7llu %14llu %10llu %15llu %10llu %9llu\n", drivers[i]->name,
+               drivers[i]->cache, (unsigned long long)lost->rounds,
+               (unsigned long long)lost->direct_writes, (unsigned long long)lost->direct_lost,
+               (unsigned long long)lost->buffered_writes, (unsigned long long)lost->buffered_lost,
+               (unsigned long long)lost->fsync_eio);
     }
 }
 
@@ -149,7 +158,7 @@ static void torn_options(struct comparison *c)
     load->depth = 1;
     load->ops = 0;
     load->title = c->title;
-    load->seconds = seconds_of(c, PART_TORN) / (LOCKS * TORN_ROUNDS);
+    load->seconds = seconds_of(c, PART_TORN) / (c->locks * TORN_ROUNDS);
 }
 
 static int run_torn(struct comparison *c)
@@ -158,14 +167,14 @@ static int run_torn(struct comparison *c)
     tell("torn reads: 64 KiB, buffered and direct readers and writers on eight blocks");
     for (unsigned round = 0; round < TORN_ROUNDS && !load_interrupted; round++) {
         c->load.seed = c->options->load.seed + round;
-        for (unsigned i = 0; i < LOCKS && !load_interrupted; i++) {
-            unsigned lock = (i + round) % LOCKS;
+        for (unsigned i = 0; i < c->locks && !load_interrupted; i++) {
+            unsigned lock = turn(c, round, i);
 
             show(c, "torn", round, TORN_ROUNDS, lock);
             int error = load_run(c->options->path, drivers[lock], &c->load, &c->torn[lock]);
 
             if (error)
-                return end_part(c, drivers[lock]->name, error);
+                return end_part(c, drivers[lock]->title, error);
         }
     }
     return end_part(c, "torn", 0);
@@ -182,13 +191,13 @@ static uint64_t found_of(const struct load_result *result, enum finding finding)
 
 static void print_torn(const struct comparison *c)
 {
-    printf("  %-10s %10s %10s %10s %10s\n", "lock", "reads", "torn", "stale", "lost");
-    for (unsigned i = 0; i < LOCKS; i++) {
+    printf("  %-9s %-7s %10s %10s %10s %10s\n", "lock", "cache", "reads", "torn", "stale", "lost");
+    for (unsigned i = c->first; i < LOCKS; i++) {
         const struct load_result *torn = &c->torn[i];
         uint64_t reads = torn->kinds[KIND_BUFFERED_READ].ops + torn->kinds[KIND_DIRECT_READ].ops;
 
-        printf("  %-10s %10llu %10llu %10llu %10llu\n", drivers[i]->name, (unsigned long long)reads,
-               (unsigned long long)found_of(torn, FOUND_TORN),
+        printf("  %-9s %-7s %10llu %10llu %10llu %10llu\n", drivers[i]->name, drivers[i]->cache,
+               (unsigned long long)reads, (unsigned long long)found_of(torn, FOUND_TORN),
                (unsigned long long)found_of(torn, FOUND_STALE),
                (unsigned long long)found_of(torn, FOUND_LOST));
     }
@@ -207,18 +216,18 @@ static unsigned slow_rounds(double seconds)
 static int run_slow(struct comparison *c)
 {
     const struct options *options = c->options;
-    double seconds = seconds_of(c, PART_SLOW) / LOCKS;
+    double seconds = seconds_of(c, PART_SLOW) / c->locks;
     unsigned rounds = slow_rounds(seconds);
 
-    printf("slow, on %s: two buffered and two direct threads, 4 KiB at random in 4 MiB, "
-           "half writes\n",
+    printf("slow, on %s: two buffered threads alone, then both they and two direct ones; 4 KiB at "
+           "random in 4 MiB, half writes\n",
            fsname(options->path));
     fflush(stdout);
     int error = slow_prepare(options->path);
 
     for (unsigned round = 0; round < rounds && error == 0 && !load_interrupted; round++) {
-        for (unsigned i = 0; i < LOCKS && error == 0 && !load_interrupted; i++) {
-            unsigned lock = (i + round) % LOCKS;
+        for (unsigned i = 0; i < c->locks && error == 0 && !load_interrupted; i++) {
+            unsigned lock = turn(c, round, i);
 
             show(c, "slow", round, rounds, lock);
             error = slow_round(options->path, drivers[lock], &options->load.driver,
@@ -262,15 +271,19 @@ static double ratio(const struct comparison *c, unsigned lock, enum slow_side si
 
 static void print_slow(const struct comparison *c)
 {
-    printf("  %-10s %14s %8s %14s %8s %17s %15s\n", "lock", "buffered op/s", "vs none",
-           "direct op/s", "vs none", "buffered wait us", "direct wait us");
-    for (unsigned i = 0; i < LOCKS; i++)
-        printf("  %-10s %14.0f %8.2f %14.0f %8.2f %17.1f %15.1f\n", drivers[i]->name,
-               median(c, i, SLOW_BUFFERED), ratio(c, i, SLOW_BUFFERED), median(c, i, SLOW_DIRECT),
-               ratio(c, i, SLOW_DIRECT), hist_us(&c->slow[i].wait[SLOW_BUFFERED], 0.999),
+    printf("  %-17s | %-18s | %-18s | %-18s | %-17s\n", "", "alone: buffered", "both: buffered",
+           "both: direct", "both: mode wait");
+    printf("  %-9s %-7s | %9s %8s | %9s %8s | %9s %8s | %8s %8s\n", "lock", "cache", "op/s",
+           "vs none", "op/s", "vs none", "op/s", "vs none", "buffered", "direct");
+    for (unsigned i = c->first; i < LOCKS; i++)
+        printf("  %-9s %-7s | %9.0f %8.2f | %9.0f %8.2f | %9.0f %8.2f | %8.1f %8.1f\n",
+               drivers[i]->name, drivers[i]->cache, median(c, i, SLOW_ALONE),
+               ratio(c, i, SLOW_ALONE), median(c, i, SLOW_BUFFERED), ratio(c, i, SLOW_BUFFERED),
+               median(c, i, SLOW_DIRECT), ratio(c, i, SLOW_DIRECT),
+               hist_us(&c->slow[i].wait[SLOW_BUFFERED], 0.999),
                hist_us(&c->slow[i].wait[SLOW_DIRECT], 0.999));
-    printf(
-        "  vs none: times the rate without a lock. wait: for the mode, its 99.9th percentile.\n");
+    printf("  vs none: times the rate of the kernel alone, without a lock. mode wait: for IO of the "
+           "other\n  kind to end, 99.9th percentile, in us.\n");
 }
 
 static bool clean(const struct comparison *c, unsigned lock)
@@ -300,13 +313,13 @@ static void print_verdict(const struct comparison *c, unsigned lock)
     if (clean(c, lock) && load_interrupted)
         return;
     if (clean(c, lock))
-        printf("%s: clean. %s\n", drivers[lock]->name, nothing_found(c));
+        printf("%s: clean. %s\n", drivers[lock]->title, nothing_found(c));
     else if (torn->unchecked != 0)
         report_verdict(torn);
     else
         printf("%s: %llu acknowledged writes lost, %llu reads torn, %llu stale, %llu EIO from "
                "fsync, %llu errors%s.\n",
-               drivers[lock]->name, (unsigned long long)losses,
+               drivers[lock]->title, (unsigned long long)losses,
                (unsigned long long)found_of(torn, FOUND_TORN),
                (unsigned long long)found_of(torn, FOUND_STALE), (unsigned long long)eio,
                (unsigned long long)errors,
@@ -314,9 +327,9 @@ static void print_verdict(const struct comparison *c, unsigned lock)
     if (c->slow_rounds == 0 || load_interrupted) /* too little to tell */
         return;
     if (ratio(c, lock, SLOW_BUFFERED) < STARVED)
-        printf("%s: the buffered side starves.\n", drivers[lock]->name);
+        printf("%s: the buffered side starves.\n", drivers[lock]->title);
     if (ratio(c, lock, SLOW_DIRECT) < STARVED)
-        printf("%s: the direct side starves.\n", drivers[lock]->name);
+        printf("%s: the direct side starves.\n", drivers[lock]->title);
 }
 
 static json_t *lost_json(const struct lost_result *lost)
@@ -332,8 +345,9 @@ static json_t *slow_json(const struct comparison *c, unsigned lock)
 {
     const struct slow_result *slow = &c->slow[lock];
 
-    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "buffered_ops_per_s",
-                     median(c, lock, SLOW_BUFFERED), "direct_ops_per_s",
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "alone_ops_per_s",
+                     median(c, lock, SLOW_ALONE), "alone_ratio", ratio(c, lock, SLOW_ALONE),
+                     "buffered_ops_per_s", median(c, lock, SLOW_BUFFERED), "direct_ops_per_s",
                      median(c, lock, SLOW_DIRECT), "buffered_ratio", ratio(c, lock, SLOW_BUFFERED),
                      "direct_ratio", ratio(c, lock, SLOW_DIRECT), "buffered_wait_p999_us",
                      hist_us(&slow->wait[SLOW_BUFFERED], 0.999), "direct_wait_p999_us",
@@ -345,7 +359,7 @@ static json_t *run_json(struct comparison *c, unsigned lock)
 {
     struct load_result *torn = &c->torn[lock];
 
-    torn->lock = drivers[lock]->name;
+    torn->driver = drivers[lock];
     torn->kinds[KIND_DIRECT_WRITE].found[FOUND_LOST] += c->lost[lock].direct_lost;
     torn->kinds[KIND_BUFFERED_WRITE].found[FOUND_LOST] += c->lost[lock].buffered_lost;
     torn->fsync_eio += c->lost[lock].fsync_eio;
@@ -363,7 +377,7 @@ static json_t *compare_json(struct comparison *c)
 {
     json_t *runs = json_array();
 
-    for (unsigned i = 0; i < LOCKS; i++)
+    for (unsigned i = c->first; i < LOCKS; i++)
         json_array_append_new(runs, run_json(c, i));
     return report_root(runs);
 }
@@ -384,6 +398,8 @@ int compare_run(const struct options *options, json_t **root)
     int status = 0;
 
     c->options = options;
+    c->first = options->first;
+    c->locks = LOCKS - options->first;
     c->parts = options->parts ? options->parts : PARTS_ALL;
     printf("twostate-io run %s --compare, seed %llu\n", options->name,
            (unsigned long long)options->load.seed);
@@ -397,11 +413,11 @@ int compare_run(const struct options *options, json_t **root)
     }
     if (status == 0) {
         c->parts = begun;
-        for (unsigned i = 0; i < LOCKS; i++)
+        for (unsigned i = c->first; i < LOCKS; i++)
             print_verdict(c, i);
         if (load_interrupted)
             printf("interrupted: no verdict on what did not run.\n");
-        status = !clean(c, DRIVER_TWOSTATE) ? 1 : load_interrupted ? 2 : 0;
+        status = !clean(c, DRIVER_USER) || !clean(c, DRIVER_KERNEL) ? 1 : load_interrupted ? 2 : 0;
         *root = compare_json(c);
     }
     free(c);

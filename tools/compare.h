@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Compares the three locks: what is lost on disk, what is torn, what is slow. */
+/* Compares the locks, and the engine's caches: what is lost on disk, what is torn, what is slow. */
 #ifndef TOOL_COMPARE_H
 #define TOOL_COMPARE_H
 
@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-/* Prints the comparison and makes the JSON of it. The exit status: 0 if twostate is clean. */
+/* Prints the comparison and makes the JSON of it. The exit status: 0 if the engine is clean. */
 int compare_run(const struct options *options, json_t **root);
 
 #endif

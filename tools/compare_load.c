@@ -12,24 +12,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RUNNING      0.8 /* of the time; the rest is writing the file and checking all of it */
-#define ROUNDS_LEAST 3
-#define ROUND        5.0 /* seconds under one lock that are worth one more round */
+#define RUNNING 0.8 /* of the time; the rest is writing the file and checking all of it */
+#define ROUND   5.0 /* seconds under one lock that are worth one more round */
 
 struct table {
     const struct options *options;
     unsigned rounds;
+    unsigned first, locks; /* of drivers[], and how many from there on */
     struct load_result results[DRIVER_COUNT];
 };
 
 /* A multiple of the locks, so that each is as often the first as the others. */
-static unsigned count_rounds(const struct load_options *load)
+static unsigned count_rounds(const struct load_options *load, unsigned locks)
 {
-    double wanted = load->seconds * RUNNING / (DRIVER_COUNT * ROUND);
-    unsigned rounds = ROUNDS_LEAST;
+    double wanted = load->seconds * RUNNING / (locks * ROUND);
+    unsigned rounds = locks;
 
     while (rounds < wanted && rounds < 999)
-        rounds += DRIVER_COUNT;
+        rounds += locks;
     return load->ops > 0 && load->ops < rounds ? (unsigned)load->ops : rounds;
 }
 
@@ -38,7 +38,7 @@ static struct load_options share_of(const struct table *table, unsigned round)
 {
     struct load_options load = table->options->load;
 
-    load.seconds *= RUNNING / (DRIVER_COUNT * table->rounds);
+    load.seconds *= RUNNING / (table->locks * table->rounds);
     if (load.ops > 0)
         load.ops = load.ops / table->rounds + (round < load.ops % table->rounds);
     load.seed += round;
@@ -51,20 +51,20 @@ static int run_round(struct table *table, unsigned round)
     char title[64];
 
     load.title = title;
-    for (unsigned i = 0; i < DRIVER_COUNT; i++) {
-        unsigned lock = (i + round) % DRIVER_COUNT;
+    for (unsigned i = 0; i < table->locks; i++) {
+        unsigned lock = table->first + (i + round) % table->locks;
 
         if (load_interrupted)
             return 0;
         snprintf(title, sizeof(title), "round %u of %u, %s", round + 1, table->rounds,
-                 drivers[lock]->name);
+                 drivers[lock]->title);
         if (load.progress)
             fprintf(stderr, "\r%s \033[K", title);
         int error = load_run(table->options->path, drivers[lock], &load, &table->results[lock]);
 
         if (error && !(error == -EINTR && load_interrupted)) {
             fprintf(stderr, "twostate-io: %s under %s: %s\n", table->options->name,
-                    drivers[lock]->name, strerror(-error));
+                    drivers[lock]->title, driver_open_error(error));
             return error;
         }
     }
@@ -82,34 +82,36 @@ static void print_row(const struct table *table, unsigned kind, unsigned lock)
     const struct kind_result *row = &result->kinds[kind];
     double base = rate(&table->results[DRIVER_NONE], kind);
 
-    printf("%-15s %-9s %9.0f %7.2f %10.1f %10.1f %6llu %6llu %6llu %6llu\n",
-           lock == 0 ? kind_names[kind] : "", drivers[lock]->name, rate(result, kind),
-           base > 0 ? rate(result, kind) / base : 0, hist_us(&row->latency, 0.99),
-           hist_us(&row->wait, 0.999), (unsigned long long)row->found[FOUND_TORN],
-           (unsigned long long)row->found[FOUND_STALE], (unsigned long long)row->found[FOUND_LOST],
-           (unsigned long long)row->errors);
+    printf("%-15s %-9s %-7s %9.0f %7.2f %10.1f %10.1f %6llu %6llu %6llu %6llu\n",
+           lock == table->first ? kind_names[kind] : "", drivers[lock]->name, drivers[lock]->cache,
+           rate(result, kind), base > 0 ? rate(result, kind) / base : 0,
+           hist_us(&row->latency, 0.99), hist_us(&row->wait, 0.999),
+           (unsigned long long)row->found[FOUND_TORN], (unsigned long long)row->found[FOUND_STALE],
+           (unsigned long long)row->found[FOUND_LOST], (unsigned long long)row->errors);
 }
 
 /* The locks are beside each other under each kind that any of them ran, or lost data of. */
 static void print_table(const struct table *table)
 {
-    printf("%-15s %-9s %9s %7s %10s %10s %6s %6s %6s %6s\n", "kind", "lock", "ops/s", "vs none",
-           "p99 us", "wait p99.9", "torn", "stale", "lost", "errors");
+    printf("%-15s %-9s %-7s %9s %7s %10s %10s %6s %6s %6s %6s\n", "kind", "lock", "cache", "ops/s",
+           "vs none", "p99 us", "wait p99.9", "torn", "stale", "lost", "errors");
     for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
         uint64_t any = 0;
 
-        for (unsigned lock = 0; lock < DRIVER_COUNT; lock++) {
+        for (unsigned lock = table->first; lock < DRIVER_COUNT; lock++) {
             const struct kind_result *row = &table->results[lock].kinds[kind];
 
             any += row->ops + row->errors + row->found[FOUND_LOST];
         }
-        for (unsigned lock = 0; lock < DRIVER_COUNT && any > 0; lock++)
+        for (unsigned lock = table->first; lock < DRIVER_COUNT && any > 0; lock++)
             print_row(table, kind, lock);
     }
-    printf("vs none: times the rate without a lock. wait: for the mode, in us.\n");
-    printf("%-15s", "fsync EIO");
-    for (unsigned lock = 0; lock < DRIVER_COUNT; lock++)
-        printf(" %s %llu", drivers[lock]->name, (unsigned long long)table->results[lock].fsync_eio);
+    printf("vs none: times the rate of the kernel alone, without a lock. wait: for the mode, in "
+           "us.\n");
+    printf("fsync EIO:");
+    for (unsigned lock = table->first; lock < DRIVER_COUNT; lock++)
+        printf("%s %s %llu", lock == table->first ? "" : ";", drivers[lock]->title,
+               (unsigned long long)table->results[lock].fsync_eio);
     printf("\n");
 }
 
@@ -117,7 +119,7 @@ static json_t *table_json(const struct table *table)
 {
     json_t *runs = json_array();
 
-    for (unsigned lock = 0; lock < DRIVER_COUNT; lock++)
+    for (unsigned lock = table->first; lock < DRIVER_COUNT; lock++)
         json_array_append_new(runs, report_json(&table->results[lock], &table->options->load));
     return report_root(runs);
 }
@@ -125,11 +127,25 @@ static json_t *table_json(const struct table *table)
 /* After a signal only what was found counts: that nothing was says little. */
 static void print_verdicts(const struct table *table)
 {
-    for (unsigned lock = 0; lock < DRIVER_COUNT; lock++)
+    for (unsigned lock = table->first; lock < DRIVER_COUNT; lock++)
         if (!load_interrupted || !report_clean(&table->results[lock]))
             report_verdict(&table->results[lock]);
     if (load_interrupted)
         printf("interrupted: no verdict on what did not run.\n");
+}
+
+/* The worse of the two caches. */
+static int engine_status(const struct table *table)
+{
+    int status = 0;
+
+    for (unsigned lock = table->first; lock <= DRIVER_KERNEL; lock++) {
+        const int own = report_status(&table->results[lock]);
+
+        if (status != 1 && own != 0)
+            status = own;
+    }
+    return status;
 }
 
 int compare_load(const struct options *options, json_t **root)
@@ -138,9 +154,12 @@ int compare_load(const struct options *options, json_t **root)
     int status = 2, error = 0;
 
     table->options = options;
-    table->rounds = count_rounds(&options->load);
-    for (unsigned lock = 0; lock < DRIVER_COUNT; lock++) /* should a signal keep it from running */
-        table->results[lock].lock = drivers[lock]->name;
+    table->first = options->first;
+    table->locks = DRIVER_COUNT - options->first;
+    table->rounds = count_rounds(&options->load, table->locks);
+    for (unsigned lock = table->first; lock < DRIVER_COUNT;
+         lock++) /* should a signal keep it from running */
+        table->results[lock].driver = drivers[lock];
     printf("twostate-io run %s --compare, seed %llu: the load in %u rounds\n", options->name,
            (unsigned long long)options->load.seed, table->rounds);
     fflush(stdout);
@@ -150,7 +169,7 @@ int compare_load(const struct options *options, json_t **root)
         print_table(table);
         print_verdicts(table);
         *root = table_json(table);
-        status = report_status(&table->results[DRIVER_TWOSTATE]);
+        status = engine_status(table);
         if (load_interrupted && status == 0)
             status = 2;
     }

@@ -1,13 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* What the drivers share: how a request ends, and the list of them. */
+/* What the drivers share: the list of them, what errors mean, and how a request ends. */
 #include "driver.h"
 #include "util.h"
 
+#include <errno.h>
+#include <string.h>
+
 const struct driver *const drivers[DRIVER_COUNT] = {
-    [DRIVER_TWOSTATE] = &driver_twostate,
+    [DRIVER_USER] = &driver_user,
+    [DRIVER_KERNEL] = &driver_kernel,
     [DRIVER_RWLOCK] = &driver_rwlock,
     [DRIVER_NONE] = &driver_none,
 };
+
+const char *driver_open_error(int error)
+{
+    if (error == -EBUSY)
+        return "somebody has it open through an engine already, and a user cache shares a file "
+               "with "
+               "nobody (EBUSY)";
+    if (error == -EOPNOTSUPP)
+        return "the user cache needs a file system with O_DIRECT, in units of at most 4096 bytes "
+               "(EOPNOTSUPP); --cache kernel works everywhere";
+    return strerror(-error);
+}
 
 void request_end(struct request *request, int64_t result, int64_t waited_ns)
 {

@@ -2,9 +2,10 @@
 /*
  * Drivers: the same operations on a file under each way of locking.
  *
- *   twostate  the engine
+ *   twostate  the engine, with the kernel's page cache or its own
  *   rwlock    system calls under a pthread_rwlock, as one would write it today: direct IO shares
- * it, everything else takes it alone none      the system calls
+ *             it, everything else takes it alone
+ *   none      the system calls: the kernel alone
  *
  * Results are bytes or 0, or -errno. Any thread may call anything but open and close.
  */
@@ -39,10 +40,13 @@ struct driver_file {
 struct driver_options {
     enum twostate_backend backend;
     unsigned depth;
+    uint64_t cache_bytes; /* of the user cache; 0: the engine's default */
 };
 
 struct driver {
-    const char *name;
+    const char *name;  /* of the lock */
+    const char *cache; /* what buffered IO goes through: "kernel" or "user" */
+    const char *title; /* both, for a sentence */
     /* The file exists. */
     int (*open)(const char *path, const struct driver_options *options, struct driver_file **file);
     /* Makes all the transfers at once and waits for them. All are direct, or none is. */
@@ -60,12 +64,15 @@ struct driver {
     int (*close)(struct driver_file *file);
 };
 
-extern const struct driver driver_twostate, driver_rwlock, driver_none;
+extern const struct driver driver_user, driver_kernel, driver_rwlock, driver_none;
 
-/* All of them, as they are compared. */
-enum { DRIVER_TWOSTATE, DRIVER_RWLOCK, DRIVER_NONE, DRIVER_COUNT };
+/* All of them, as they are compared. The first two are the engine. */
+enum { DRIVER_USER, DRIVER_KERNEL, DRIVER_RWLOCK, DRIVER_NONE, DRIVER_COUNT };
 
 extern const struct driver *const drivers[DRIVER_COUNT];
+
+/* Why a file could not be opened: what strerror says, or more where that is no help. */
+const char *driver_open_error(int error);
 
 /* Ends a request: the result, the time, the callback. */
 void request_end(struct request *request, int64_t result, int64_t waited_ns);

@@ -89,6 +89,8 @@ static int none_close(struct driver_file *file)
 
 const struct driver driver_none = {
     .name = "none",
+    .cache = "kernel",
+    .title = "none",
     .open = none_open,
     .transfer = none_transfer,
     .append = none_append,

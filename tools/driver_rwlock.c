@@ -133,6 +133,8 @@ static int rwlock_close(struct driver_file *file)
 
 const struct driver driver_rwlock = {
     .name = "rwlock",
+    .cache = "kernel",
+    .title = "rwlock",
     .open = rwlock_open,
     .transfer = rwlock_transfer,
     .append = rwlock_append,

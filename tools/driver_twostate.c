@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The driver `twostate`: the engine. */
+/* The two drivers `twostate`: the engine, with the kernel's page cache and with its own. */
 #include "driver.h"
 #include "util.h"
 
@@ -21,10 +21,13 @@ static struct twostate_file *file_of(struct driver_file *file)
 }
 
 static int engine_open(const char *path, const struct driver_options *options,
+                       const struct driver *driver, enum twostate_cache cache,
                        struct driver_file **file)
 {
     struct twostate_engine_options engine = {.backend = options->backend,
-                                             .queue_depth = options->depth};
+                                             .queue_depth = options->depth,
+                                             .cache_bytes = options->cache_bytes};
+    struct twostate_file_options how = {.cache = cache};
     struct twostate_driver_file *own = zalloc(1, sizeof(*own));
     int error = twostate_engine_create(&engine, &own->engine);
 
@@ -32,15 +35,27 @@ static int engine_open(const char *path, const struct driver_options *options,
         free(own);
         return error;
     }
-    error = twostate_file_open(own->engine, path, O_RDWR, 0, &own->file);
+    error = twostate_file_open_with(own->engine, path, O_RDWR, 0, &how, &own->file);
     if (error) {
         twostate_engine_destroy(own->engine);
         free(own);
         return error;
     }
-    own->head.driver = &driver_twostate;
+    own->head.driver = driver;
     *file = &own->head;
     return 0;
+}
+
+static int user_open(const char *path, const struct driver_options *options,
+                     struct driver_file **file)
+{
+    return engine_open(path, options, &driver_user, TWOSTATE_CACHE_USER, file);
+}
+
+static int kernel_open(const char *path, const struct driver_options *options,
+                       struct driver_file **file)
+{
+    return engine_open(path, options, &driver_kernel, TWOSTATE_CACHE_KERNEL, file);
 }
 
 static unsigned flags_of(bool direct)
@@ -175,9 +190,27 @@ static int engine_close(struct driver_file *file)
     return error;
 }
 
-const struct driver driver_twostate = {
+const struct driver driver_user = {
     .name = "twostate",
-    .open = engine_open,
+    .cache = "user",
+    .title = "twostate, user cache",
+    .open = user_open,
+    .transfer = engine_transfer,
+    .append = engine_append,
+    .truncate = engine_truncate,
+    .punch = engine_punch,
+    .remap = engine_remap,
+    .fsync = engine_fsync,
+    .size = engine_size,
+    .waited_ns = twostate_waited_ns,
+    .close = engine_close,
+};
+
+const struct driver driver_kernel = {
+    .name = "twostate",
+    .cache = "kernel",
+    .title = "twostate, kernel cache",
+    .open = kernel_open,
     .transfer = engine_transfer,
     .append = engine_append,
     .truncate = engine_truncate,

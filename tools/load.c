@@ -129,7 +129,7 @@ static void print_progress(const struct load *load, double seconds)
             for (unsigned f = 0; f < FOUND_COUNT; f++)
                 found[f] += get(&worker->found[kind][f]);
     }
-    const char *title = load->options->title ? load->options->title : load->driver->name;
+    const char *title = load->options->title ? load->options->title : load->driver->title;
 
     fprintf(stderr, "\r%s %.1f s: %llu ops, %.0f MB/s, torn %llu, stale %llu, lost %llu \033[K",
             title, seconds, (unsigned long long)ops, (double)bytes / 1e6 / seconds,
@@ -221,7 +221,7 @@ int load_run(const char *path, const struct driver *driver, const struct load_op
     struct load load = {.options = options, .driver = driver};
     pthread_condattr_t attributes;
 
-    result->lock = driver->name;
+    result->driver = driver;
     layout_init(&load.layout, &options->layout);
     int error = layout_write(&load.layout, path);
 

@@ -25,7 +25,7 @@ struct load_options {
     uint64_t ops;   /* 0: no limit */
     uint64_t seed;
     bool progress;
-    const char *title; /* what the progress line begins with; NULL: the lock's name */
+    const char *title; /* what the progress line begins with; NULL: the driver's title */
 };
 
 /* What was found wrong. */
@@ -38,7 +38,7 @@ struct kind_result {
 };
 
 struct load_result {
-    const char *lock;
+    const struct driver *driver;
     double seconds;
     struct kind_result kinds[KIND_COUNT];
     uint64_t fsync_eio;
@@ -101,7 +101,8 @@ void worker_step(struct worker *worker);
 /* Counts count findings against kind. */
 void worker_found(struct worker *worker, enum kind kind, enum finding finding, uint64_t count);
 
-/* After all threads have ended and the driver has closed: checks the file. 0 or -errno. */
+/* After all threads have ended and the driver has closed, so that what a cache of its own held is in
+ * the file: checks the file by system calls. 0 or -errno. */
 int load_final_check(struct load *load, const char *path, struct load_result *result);
 
 #endif

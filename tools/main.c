@@ -73,6 +73,36 @@ static void open_by_descriptor(struct options *options, int fd)
         options->path = path;
 }
 
+static int try_open(const struct options *options, const struct driver *driver)
+{
+    struct driver_file *file;
+    int error = driver->open(options->path, &options->load.driver, &file);
+
+    return error ? error : driver->close(file);
+}
+
+/*
+ * Before anything is overwritten: whether the file can have the cache it is to have, and is not
+ * another engine's. A comparison that was not told to have a user cache goes without.
+ */
+static int check_cache(struct options *options)
+{
+    const struct driver *driver = options->compare ? drivers[options->first] : options->driver;
+    const bool engine = driver == &driver_user || driver == &driver_kernel;
+    int error = try_open(options, engine ? driver : &driver_kernel);
+
+    if (!engine && error != -EBUSY)
+        return 0;
+    if (error == -EOPNOTSUPP && options->compare && !options->user_cache) {
+        printf("no user cache in this comparison: %s\n", driver_open_error(error));
+        options->first = DRIVER_KERNEL;
+        error = try_open(options, &driver_kernel);
+    }
+    if (error)
+        fprintf(stderr, "twostate-io: %s: %s\n", options->name, driver_open_error(error));
+    return error;
+}
+
 static void let_go(const struct options *options, int fd, bool made)
 {
     if (!same_file(fd, options->name))
@@ -98,7 +128,7 @@ static int run_one(const struct options *options, json_t **root)
     if (error == -EINTR && load_interrupted) {
         fputs("twostate-io: interrupted before the load began\n", stderr);
     } else if (error) {
-        fprintf(stderr, "twostate-io: %s: %s\n", options->name, strerror(-error));
+        fprintf(stderr, "twostate-io: %s: %s\n", options->name, driver_open_error(error));
     } else {
         report_print(result);
         *root = report_root(json_pack("[o]", report_json(result, load)));
@@ -124,9 +154,10 @@ int main(int argc, char **argv)
     int fd = take_file(&options, &made);
 
     open_by_descriptor(&options, fd);
-    int status = !options.compare   ? run_one(&options, &root)
-                 : options.own_load ? compare_load(&options, &root)
-                                    : compare_run(&options, &root);
+    int status = check_cache(&options) ? 2
+                 : !options.compare    ? run_one(&options, &root)
+                 : options.own_load    ? compare_load(&options, &root)
+                                       : compare_run(&options, &root);
 
     if (root != NULL && options.json == NULL)
         json_decref(root);

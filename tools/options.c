@@ -25,6 +25,8 @@ enum {
     OPTION_LOAD_LAST = OPTION_ASYNC, /* up to here they say what the load is */
     OPTION_LOCK,
     OPTION_BACKEND,
+    OPTION_CACHE,
+    OPTION_CACHE_BYTES,
     OPTION_SECONDS,
     OPTION_SEED,
     OPTION_COMPARE,
@@ -49,6 +51,8 @@ static const struct option long_options[] = {
     {"threads", required_argument, NULL, OPTION_THREADS},
     {"lock", required_argument, NULL, OPTION_LOCK},
     {"backend", required_argument, NULL, OPTION_BACKEND},
+    {"cache", required_argument, NULL, OPTION_CACHE},
+    {"cache-bytes", required_argument, NULL, OPTION_CACHE_BYTES},
     {"block-sizes", required_argument, NULL, OPTION_BLOCK_SIZES},
     {"unaligned", required_argument, NULL, OPTION_UNALIGNED},
     {"seconds", required_argument, NULL, OPTION_SECONDS},
@@ -87,17 +91,22 @@ static const char help[] =
     "  --ops N               how many operations in all\n"
     "  --seed N              of the random choices (a new one each time)\n"
     "\n"
-    "The lock\n"
+    "The lock and the cache\n"
     "  --lock NAME           twostate: the engine; rwlock: a pthread_rwlock around system calls;\n"
     "                        none: system calls (twostate)\n"
+    "  --cache NAME          of the engine: kernel, the page cache; user, its own, where buffered\n"
+    "                        writes to one file run in parallel (kernel)\n"
+    "  --cache-bytes SIZE    memory of the user cache, 4M to 1T (256M)\n"
     "  --backend NAME        of the engine's direct requests: auto, uring or threads (auto)\n"
-    "  --compare             the load given above under all three locks in turn, side by side;\n"
-    "                        if none is given, as --compare=lost,torn,slow. --seconds is for all\n"
-    "                        of it (30), --ops for each lock\n"
+    "  --compare             the load given above under the engine with each cache, the rwlock "
+    "and\n"
+    "                        no lock in turn, side by side; if none is given, as\n"
+    "                        --compare=lost,torn,slow. With --cache kernel no user cache is\n"
+    "                        compared. --seconds is for all of it (30), --ops for each\n"
     "  --compare=PARTS       loads made to show what a lock is for: lost, on disk; torn, of "
     "reads;\n"
-    "                        slow, buffered beside direct IO. Of the options above only\n"
-    "                        --backend, --seconds and --seed apply\n"
+    "                        slow, buffered IO alone and beside direct. Of the options above\n"
+    "                        only --cache, --cache-bytes, --backend, --seconds and --seed apply\n"
     "\n"
     "Other\n"
     "  --json FILE           the results as JSON; - is the standard output, which has nothing "
@@ -224,13 +233,21 @@ static void add_threads(struct load_options *load, const char *item)
 
 static void set_driver(struct options *options, const char *name)
 {
-    for (unsigned i = 0; i < DRIVER_COUNT; i++) {
+    for (unsigned i = DRIVER_KERNEL; i < DRIVER_COUNT; i++) {
         if (strcmp(name, drivers[i]->name) == 0) {
             options->driver = drivers[i];
             return;
         }
     }
     die("--lock: '%s' is not twostate, rwlock or none", name);
+}
+
+static void set_cache(struct options *options, const char *name)
+{
+    options->user_cache = strcmp(name, "user") == 0;
+    options->kernel_cache = strcmp(name, "kernel") == 0;
+    if (!options->user_cache && !options->kernel_cache)
+        die("--cache: '%s' is not user or kernel", name);
 }
 
 static void set_backend(struct load_options *load, const char *name)
@@ -306,6 +323,13 @@ static void set_option(struct options *options, int option, const char *value)
     case OPTION_LOCK:
         set_driver(options, value);
         break;
+    case OPTION_CACHE:
+        set_cache(options, value);
+        break;
+    case OPTION_CACHE_BYTES:
+        options->load.driver.cache_bytes =
+            (uint64_t)parse_size(value, "--cache-bytes", INT64_C(4) << 20, INT64_C(1) << 40);
+        break;
     case OPTION_COMPARE:
         options->compare = true;
         add_parts(options, value);
@@ -340,7 +364,7 @@ static void set_defaults(struct options *options)
     struct load_options *load = &options->load;
 
     memset(options, 0, sizeof(*options));
-    options->driver = &driver_twostate;
+    options->driver = &driver_kernel;
 #define X(enumerator, name, count, per_second)                                                     \
     load->threads[enumerator] = (count);                                                           \
     load->rate[enumerator] = (per_second);
@@ -381,11 +405,26 @@ static void print_help(void)
     printf(help, kinds);
 }
 
+static void finish_cache(struct options *options)
+{
+    const bool engine = options->driver == &driver_kernel;
+
+    if (options->user_cache && !options->compare && !engine)
+        die("--cache user: only the engine has one, not --lock %s", options->driver->name);
+    if (options->load.driver.cache_bytes > 0 &&
+        (options->compare ? options->kernel_cache : !options->user_cache))
+        die("--cache-bytes: without --cache user there is no such memory");
+    if (options->user_cache && engine)
+        options->driver = &driver_user;
+    options->first = options->kernel_cache ? DRIVER_KERNEL : DRIVER_USER;
+}
+
 static void finish(struct options *options)
 {
     struct load_options *load = &options->load;
     unsigned threads = 0;
 
+    finish_cache(options);
     for (unsigned i = 0; i < KIND_COUNT; i++)
         threads += load->threads[i];
     if (threads == 0)

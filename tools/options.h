@@ -14,8 +14,10 @@ struct options {
     const char *json; /* NULL: none */
     const struct driver *driver;
     bool compare, keep, overwrite;
-    bool own_load;  /* some of it was given */
-    unsigned parts; /* of the comparison; 0: none was named */
+    bool user_cache, kernel_cache; /* --cache named it */
+    unsigned first;                /* of drivers[], of those that are compared */
+    bool own_load;                 /* some of it was given */
+    unsigned parts;                /* of the comparison; 0: none was named */
     struct load_options load;
 };
 

@@ -10,7 +10,7 @@
 
 static bool is_none(const struct load_result *result)
 {
-    return strcmp(result->lock, "none") == 0;
+    return result->driver == &driver_none;
 }
 
 static void print_row(const char *name, const struct kind_result *kind, double seconds)
@@ -37,28 +37,29 @@ void report_verdict(const struct load_result *result)
 
     for (unsigned i = 0; i < KIND_COUNT; i++)
         if (result->kinds[i].errors > 0)
-            printf("%s: %s: first error: %s\n", result->lock, kind_names[i],
+            printf("%s: %s: first error: %s\n", result->driver->title, kind_names[i],
                    strerror(-result->kinds[i].error));
     if (result->unchecked != 0)
-        printf("%s: what the file holds at the end could not be checked: %s\n", result->lock,
-               strerror(-result->unchecked));
+        printf("%s: what the file holds at the end could not be checked: %s\n",
+               result->driver->title, strerror(-result->unchecked));
     if (report_clean(result))
-        printf("%s: clean. Nothing torn, stale or lost.\n", result->lock);
+        printf("%s: clean. Nothing torn, stale or lost.\n", result->driver->title);
     else if (is_none(result) && result->unchecked == 0)
         printf("none: %llu finding%s, %llu EIO from fsync. That is what IO without a lock does; "
                "it is expected here.\n",
                (unsigned long long)found, found == 1 ? "" : "s",
                (unsigned long long)result->fsync_eio);
     else
-        printf("%s: NOT CLEAN: %llu finding%s, %llu error%s, %llu EIO from fsync.\n", result->lock,
-               (unsigned long long)found, found == 1 ? "" : "s", (unsigned long long)errors,
-               errors == 1 ? "" : "s", (unsigned long long)result->fsync_eio);
+        printf("%s: NOT CLEAN: %llu finding%s, %llu error%s, %llu EIO from fsync.\n",
+               result->driver->title, (unsigned long long)found, found == 1 ? "" : "s",
+               (unsigned long long)errors, errors == 1 ? "" : "s",
+               (unsigned long long)result->fsync_eio);
 }
 
 void report_print(const struct load_result *result)
 {
-    printf("lock %s, %.1f s, fsync EIO %llu\n", result->lock, result->seconds,
-           (unsigned long long)result->fsync_eio);
+    printf("lock %s, cache %s, %.1f s, fsync EIO %llu\n", result->driver->name,
+           result->driver->cache, result->seconds, (unsigned long long)result->fsync_eio);
     printf("%-15s %9s %8s %9s %9s %9s %10s %6s %6s %6s %6s\n", "kind", "ops", "MB/s", "p50 us",
            "p99 us", "p99.9 us", "wait p99.9", "torn", "stale", "lost", "errors");
     for (unsigned i = 0; i < KIND_COUNT; i++)
@@ -84,9 +85,10 @@ json_t *report_json(const struct load_result *result, const struct load_options 
 
     for (unsigned i = 0; i < KIND_COUNT; i++)
         json_object_set_new(kinds, kind_names[i], kind_json(&result->kinds[i], result->seconds));
-    return json_pack("{s:s, s:s, s:o, s:I, s:I, s:f}", "lock", result->lock, "cache", "kernel",
-                     "kinds", kinds, "fsync_eio", (json_int_t)result->fsync_eio, "seed",
-                     (json_int_t)options->seed, "seconds", result->seconds);
+    return json_pack("{s:s, s:s, s:o, s:I, s:I, s:f}", "lock", result->driver->name, "cache",
+                     result->driver->cache, "kinds", kinds, "fsync_eio",
+                     (json_int_t)result->fsync_eio, "seed", (json_int_t)options->seed, "seconds",
+                     result->seconds);
 }
 
 json_t *report_root(json_t *runs)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Slow: two threads of buffered and two of direct IO on one file, 4 KiB at random places, as fast
- * as they can and with nothing checked: what each lock makes of a mixed load.
+ * Slow: two threads of buffered IO on one file, 4 KiB at random places, as fast as they can and with
+ * nothing checked; then beside two of direct IO: what each lock and cache makes of either load.
  */
 #ifndef TOOL_SLOW_H
 #define TOOL_SLOW_H
@@ -9,7 +9,8 @@
 #include "driver.h"
 #include "hist.h"
 
-enum slow_side { SLOW_BUFFERED, SLOW_DIRECT, SLOW_SIDES };
+/* ALONE: buffered, with no direct IO beside it. */
+enum slow_side { SLOW_BUFFERED, SLOW_DIRECT, SLOW_ALONE, SLOW_SIDES };
 
 struct slow_result {
     double ops_per_s[SLOW_SIDES]; /* of the last round */

@@ -17,6 +17,7 @@ KINDS = ["buffered_read", "buffered_write", "direct_read", "direct_write", "appe
 FIELDS = ["ops", "mb_per_s", "p50_us", "p99_us", "p999_us", "mode_wait_p999_us", "torn", "stale",
           "lost"]
 LOCKS = ["twostate", "rwlock", "none"]
+COMPARED = [("twostate", "user"), ("twostate", "kernel"), ("rwlock", "kernel"), ("none", "kernel")]
 SECONDS = "2"
 SKIP = 77
 
@@ -53,7 +54,7 @@ def run_json(directory, *arguments, status=0):
 
 def check_entry(entry):
     check(entry["lock"] in LOCKS, "lock")
-    check(entry["cache"] == "kernel", "cache")
+    check((entry["lock"], entry["cache"]) in COMPARED, "cache")
     check(isinstance(entry["fsync_eio"], int), "fsync_eio")
     check(sorted(entry["kinds"]) == sorted(KINDS), "kinds")
     for name, kind in entry["kinds"].items():
@@ -71,11 +72,22 @@ def check_clean(entry):
     check(entry["fsync_eio"] == 0, "fsync_eio")
 
 
+def check_compared(runs, expected=COMPARED):
+    """What was compared, in order; the engine, first, is clean with each cache."""
+    check([(entry["lock"], entry["cache"]) for entry in runs] == expected, "what was compared")
+    for entry in runs:
+        if entry["lock"] == "twostate":
+            check_clean(entry)
+
+
 def mixed(directory, *arguments):
     """All kinds at once, all of them get on, and nothing is found."""
     runs, done = run_json(directory, "--seconds", SECONDS, "--size", "4M", *arguments)
     check(len(runs) == 1, "one run")
     check_clean(runs[0])
+    cache = "user" if "user" in arguments else "kernel"
+    check(runs[0]["cache"] == cache, "JSON has another cache")
+    check(f"cache {cache}," in done.stdout, "the table has another cache")
     for name in KINDS:
         check(runs[0]["kinds"][name]["ops"] > 0, f"{name} did nothing")
         check(name in done.stdout, f"{name} is not in the table")
@@ -114,6 +126,14 @@ def options(directory):
         ["run", data, "--seconds", "nan"], ["run", data, "--ops", "0"],
         ["run", data, "--seed", "-1"], ["run", data, "--lock", "mutex"],
         ["run", data, "--backend", "aio"], ["run", data, "--unaligned", "101"],
+        ["run", data, "--cache", "none"], ["run", data, "--cache", ""],
+        ["run", data, "--cache"], ["run", data, "--cache", "User"],
+        ["run", data, "--cache", "user", "--lock", "rwlock"],
+        ["run", data, "--cache", "user", "--lock", "none"],
+        ["run", data, "--cache-bytes", "64M"],
+        ["run", data, "--cache", "kernel", "--compare", "--cache-bytes", "64M"],
+        ["run", data, "--cache", "user", "--cache-bytes", "4095k"],
+        ["run", data, "--cache", "user", "--cache-bytes", "2T"],
         ["run", data, "--async", "0"], ["run", data, "--async", "257"],
         ["run", data, "--threads", "reads=1"], ["run", data, "--threads", "fsync"],
         ["run", data, "--threads", "all=0"], ["run", data, "--threads", "fsync=65"],
@@ -129,7 +149,9 @@ def options(directory):
         done = run(*arguments, status=2)
         check(done.stderr != "" and done.stdout == "", "a message on stderr")
     check(os.listdir(directory) == [], "a file was made")
-    check("--compare" in run("--help").stdout, "help")
+    told = run("--help").stdout
+    for option in ("--compare", "--cache NAME", "--cache-bytes SIZE"):
+        check(option in told, f"{option} in --help")
     run("--version")
     run("run", os.path.join(directory, "no", "data"), status=2)
     run("run", directory, status=2)
@@ -260,39 +282,46 @@ def signals(directory):
     check(os.listdir(directory) == ["out.json"], "the file is left behind")
 
 
+def check_engine_verdict(done):
+    for cache in ("user", "kernel"):
+        check(f"twostate, {cache} cache: clean" in done.stdout, f"verdict on the {cache} cache")
+
+
 def compare(directory):
-    """All three locks side by side; the engine is clean."""
+    """The engine with each cache, the rwlock and no lock, side by side; the engine is clean."""
     runs, done = run_json(directory, "--compare", "--seconds", "4")
-    check([entry["lock"] for entry in runs] == LOCKS, "locks")
-    check_clean(runs[0])
+    check_compared(runs)
     for entry in runs:
         check(entry["lost_on_disk"]["direct_writes"] > 0, "lost_on_disk")
         check(entry["slow"]["buffered_ops_per_s"] > 0, "slow")
         check(entry["slow"]["direct_ops_per_s"] > 0, "slow")
-    check("twostate: clean" in done.stdout, "verdict")
+        check(entry["slow"]["alone_ops_per_s"] > 0, "slow")
+    check_engine_verdict(done)
 
 
 def compare_load(directory):
-    """The load that is given runs under each lock, in rounds; the engine is clean."""
+    """The load that is given runs under each lock and cache, in rounds; the engine is clean."""
     wanted = ["buffered_read", "buffered_write", "direct_read", "direct_write"]
     runs, done = run_json(directory, "--compare", "--seconds", "4", "--size", "1M", "--async", "2",
                           "--block-sizes", "4k", "--threads",
                           "all=0," + ",".join(name + "=1" for name in wanted))
-    check([entry["lock"] for entry in runs] == LOCKS, "locks")
-    check_clean(runs[0])
+    check_compared(runs)
     for entry in runs:
         for name in KINDS:
             ran = entry["kinds"][name]["ops"] > 0
             check(ran == (name in wanted), f"{name} under {entry['lock']}")
         check("slow" not in entry and "lost_on_disk" not in entry, "a part that was not asked for")
-    check("in 3 rounds" in done.stdout and "twostate: clean" in done.stdout, "rounds, verdict")
+    check("in 4 rounds" in done.stdout, "rounds")
+    check_engine_verdict(done)
     rows = [line.split() for line in done.stdout.splitlines()]
     for name in wanted:
-        first = next(i for i, row in enumerate(rows) if row[:2] == [name, LOCKS[0]])
-        check([row[-9] for row in rows[first:first + 3]] == LOCKS, f"{name} is not side by side")
+        first = next(i for i, row in enumerate(rows) if row[:2] == [name, "twostate"])
+        check([tuple(row[-10:-8]) for row in rows[first:first + 4]] == COMPARED,
+              f"{name} is not side by side")
     check(done.stderr == "", "progress without a terminal")
 
-    runs, _ = run_json(directory, "--compare", "--ops", "400", "--size", "1M")
+    runs, _ = run_json(directory, "--compare", "--ops", "400", "--size", "1M", "--cache", "kernel")
+    check_compared(runs, COMPARED[1:])
     for entry in runs:
         check(380 <= total(entry, "ops") <= 400, f"operations under {entry['lock']}")
     run_json(directory, "--compare", "--ops", "1", "--size", "1M")
@@ -304,8 +333,7 @@ def compare_parts(directory):
     parts = {"lost": "lost on disk:", "torn": "torn reads:", "slow": "slow, on "}
     for chosen in (["lost", "slow"], ["torn"], ["slow"]):
         runs, done = run_json(directory, "--compare=" + ",".join(chosen), "--seconds", "2")
-        check([entry["lock"] for entry in runs] == LOCKS, "locks")
-        check_clean(runs[0])
+        check_compared(runs)
         for name, heading in parts.items():
             check((heading in done.stdout) == (name in chosen), f"heading of {name}")
         for entry in runs:
@@ -314,6 +342,67 @@ def compare_parts(directory):
             check((entry["kinds"]["buffered_read"]["ops"] > 0) == ("torn" in chosen), "torn")
         check(("torn, stale or lost" in done.stdout) == ("torn" in chosen), "verdict")
         check(("starves" not in done.stdout) or "slow" in chosen, "starvation was not looked at")
+
+
+def wait_for_engine(process, file):
+    """Until the process has a lock that other engines respect: it is the file's owner then."""
+    wait_for_load(process)
+    inode = f":{os.stat(file).st_ino} "
+    with open("/proc/locks", encoding="ascii") as locks:
+        check(any("OFDLCK" in line and inode in line for line in locks), "the file has no owner")
+
+
+def owner(directory):
+    """A file with a user cache is refused to others, before they change anything, and told why."""
+    data = os.path.join(directory, "data")
+    quick = ["--ops", "10", "--size", "1M"]
+    process = start("run", data, "--cache", "user", "--seconds", "1000", "--size", "4M")
+    wait_for_engine(process, data)
+    for arguments in (["--cache", "user"], ["--cache", "kernel"], ["--lock", "none"],
+                      ["--lock", "rwlock"], ["--compare"], ["--compare=slow"]):
+        done = run("run", data, *arguments, *([] if "slow" in arguments[0] else quick), status=2)
+        check("open through an engine already" in done.stderr, f"{arguments}: why not")
+    check("clean" in interrupt(process, 0)[0], "the owner was disturbed")
+
+    process = start("run", data, "--cache", "kernel", "--seconds", "1000", "--size", "4M")
+    wait_for_engine(process, data)
+    done = run("run", data, "--cache", "user", *quick, status=2)
+    check("EBUSY" in done.stderr, "why not")
+    check("clean" in interrupt(process, 0)[0], "the owner was disturbed")
+    check(os.listdir(directory) == [], "the file is left behind")
+
+
+def small_cache(directory):
+    """The cache is a sixteenth of the file: folios come and go, and nothing is lost over it."""
+    runs, _ = run_json(directory, "--seconds", SECONDS, "--size", "64M", "--cache", "user",
+                       "--cache-bytes", "4M")
+    check_clean(runs[0])
+    runs, _ = run_json(directory, "--ops", "2000", "--size", "8M", "--cache", "user",
+                       "--cache-bytes", "4M", "--async", "4", "--block-sizes", "512,4k,1M",
+                       "--unaligned", "50", "--truncate", "2@50")
+    check_clean(runs[0])
+
+
+def no_direct(directory):
+    """On a file system without O_DIRECT the user cache is refused, and a comparison goes without."""
+    mount = os.path.join(directory, "mount")
+    os.mkdir(mount)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "ramfs", "none", mount]).returncode != 0:
+        raise Skip("needs root, and ramfs")
+    try:
+        data = os.path.join(mount, "data")
+        done = run("run", data, "--cache", "user", "--size", "1M", status=2)
+        check("O_DIRECT" in done.stderr and "--cache kernel" in done.stderr, "why not")
+        done = run("run", data, "--cache", "user", "--compare", "--size", "1M", status=2)
+        check("O_DIRECT" in done.stderr, "why not")
+        check(os.listdir(mount) == [], "a file was made")
+        for arguments in (["--compare=slow", "--seconds", "1"],
+                          ["--compare", "--ops", "100", "--size", "1M"]):
+            runs, done = run_json(mount, *arguments)
+            check_compared(runs, COMPARED[1:])
+            check("no user cache in this comparison" in done.stdout, "not told")
+    finally:
+        subprocess.run(["umount", mount], check=True)
 
 
 def output(*command):
@@ -341,7 +430,9 @@ def loop(directory, kind):
         mounted = True
         for backend in ("uring", "threads"):
             os.mkdir(os.path.join(mount, backend))
-            mixed(os.path.join(mount, backend), "--backend", backend)
+            for cache in ("kernel", "user"):
+                mixed(os.path.join(mount, backend), "--backend", backend, "--cache", cache)
+                os.unlink(os.path.join(mount, backend, "out.json"))
     finally:
         if mounted:
             subprocess.run(["umount", mount], check=True)
@@ -354,7 +445,8 @@ def terminated(number, frame):
 
 def main():
     cases = {case.__name__: case for case in (
-        mixed, none, options, files, signals, compare, compare_load, compare_parts, loop)}
+        mixed, none, options, files, signals, owner, small_cache, no_direct, compare, compare_load,
+        compare_parts, loop)}
     signal.signal(signal.SIGTERM, terminated)
     with tempfile.TemporaryDirectory(prefix="tool-", dir=sys.argv[2]) as directory:
         try:
