@@ -18,6 +18,8 @@ packages=(
     systemtap-sdt-dev bpftrace binutils
     # file systems that the tests make over loop files, when they run as root
     e2fsprogs xfsprogs btrfs-progs mount
+    # a disk that fails, for a test: nbdkit's error filter mounted by nbdfuse
+    nbdkit libnbd-bin
     # the disk that remembers its writes, for power cuts
     libfuse3-dev fuse3
 )
