@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE        90 /* seconds that an operation may take */
+#define PATIENCE        45 /* seconds that an operation may take */
 #define SHRUNK_PATIENCE 10
 #define TRIES           20 /* runs of a script that fails now and then */
 #define SHORT           60 /* operations of a script that is printed */

@@ -25,6 +25,8 @@ struct mood {
     uint32_t nowait;
     uint32_t second;  /* of 8 operations, that are on the second file */
     int64_t sizes[2]; /* what they would be if all were done */
+    int64_t ends[2];  /* of the last transfer */
+    uint32_t on;      /* of 8 reads and writes, that go on there */
     int64_t most;
     int64_t folio;
     unsigned caches;
@@ -60,6 +62,14 @@ static int64_t near(struct mood *m, int64_t file, int64_t end)
         value = value / grain * grain;
     }
     return value < 0 ? 0 : value < end ? value : end - 1;
+}
+
+/* Where a transfer begins: where the last one ended, or anywhere. */
+static int64_t choose_start(struct mood *m, int64_t file, int64_t end)
+{
+    if (m->ends[file] < end && below(m, 8) < m->on)
+        return m->ends[file];
+    return near(m, file, end);
 }
 
 static int64_t choose_length(struct mood *m, int64_t file)
@@ -114,8 +124,9 @@ static void make_write(struct mood *m, struct op *op)
         m->sizes[op->file] += op->length;
         return;
     }
-    op->offset = near(m, op->file, m->most);
+    op->offset = choose_start(m, op->file, m->most);
     op->length = fit(m, op->offset, choose_length(m, op->file));
+    m->ends[op->file] = op->offset + op->length;
     if (op->length)
         grow(m, op->file, op->offset + op->length);
 }
@@ -191,8 +202,9 @@ static void make_op(struct mood *m, struct op *op)
     case OP_read:
         choose_flags(m, op, false);
         choose_memory(m, op);
-        op->offset = near(m, op->file, m->most + 10000);
+        op->offset = choose_start(m, op->file, m->most + 10000);
         op->length = choose_length(m, op->file);
+        m->ends[op->file] = op->offset + op->length;
         break;
     case OP_write:
     case OP_append:
@@ -239,10 +251,10 @@ static const int64_t kind_weights[OP_KIND_COUNT] = {
 
 static void choose_mood(struct mood *m)
 {
-    const int64_t mosts[] = {20000, 130000, 130000, 500000, 2 * MIB, 3 * MIB};
+    const int64_t mosts[] = {20000, 130000, 130000, 500000, 2 * MIB, 8 * MIB, 8 * MIB};
     const int64_t ends[] = {2, 700, 9000, 9000, 9000, 20000, 70000};
 
-    m->most = mosts[below(m, 6)];
+    m->most = mosts[below(m, 7)];
     for (unsigned i = 0; i < OP_KIND_COUNT; i++) {
         m->weights[i] = (uint32_t)kind_weights[i] * 4;
         if (i != OP_read && i != OP_write)
@@ -257,6 +269,7 @@ static void choose_mood(struct mood *m)
     m->async = below(m, 2) ? below(m, 8) : 0;
     m->nowait = below(m, 2) ? below(m, 3) : 0;
     m->second = below(m, 4);
+    m->on = below(m, 3) ? below(m, 3) : 7;
 }
 
 void script_make(struct script *script, uint64_t seed, const struct choice *choice, size_t most)
@@ -276,7 +289,7 @@ void script_make(struct script *script, uint64_t seed, const struct choice *choi
         .workers = below(&m, 2) ? 0 : 1 + below(&m, 8),
         .requests = below(&m, 8) ? 0 : 1 + below(&m, 8),
         .polled = below(&m, 4) == 0,
-        .cache_bytes = (4 + below(&m, 5)) * MIB,
+        .cache_bytes = (4 + (below(&m, 2) ? 0 : below(&m, 5))) * MIB,
         .dirty_percent = percents[below(&m, 4)],
         .writeback_ms = waits[below(&m, 4)],
         .cache = choose_bit(&m, choice->caches),
@@ -285,6 +298,8 @@ void script_make(struct script *script, uint64_t seed, const struct choice *choi
         .most = m.most,
         .reorder = below(&m, 4) ? 0 : 1 + below(&m, 1000),
     };
+    if (m.most > setup->cache_bytes && below(&m, 2)) /* a file that the cache can't hold */
+        setup->folio = 65536;
     m.folio = setup->folio;
     script->count = count < most ? count : most;
     for (size_t i = 0; i < script->count; i++)

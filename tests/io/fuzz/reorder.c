@@ -182,10 +182,10 @@ struct reorder *reorder_enter(struct twostate_engine *engine, uint64_t seed)
     CDS_INIT_LIST_HEAD(&r->held);
     pthread_mutex_init(&r->mutex, NULL);
     pthread_cond_init(&r->changed, NULL);
-    if (pthread_create(&r->thread, NULL, run, r))
-        die("no thread");
     only = r;
     engine->backend = &r->backend;
+    if (pthread_create(&r->thread, NULL, run, r))
+        die("no thread");
     return r;
 }
 
