@@ -130,8 +130,6 @@ static int create_parts(struct twostate_engine *engine, const struct twostate_en
     if (result == 0)
         result = workers_create_(o->workers ? o->workers : DEFAULT_WORKERS, &engine->workers);
     if (result == 0)
-        result = lease_slots_create_(&engine->slots);
-    if (result == 0)
         result = o->polled ? due_create_(&engine->due) : workers_create_(1, &engine->callers);
     return result;
 }
@@ -149,7 +147,6 @@ static void free_engine(struct twostate_engine *engine)
         workers_destroy_(engine->callers);
     if (engine->due)
         due_destroy_(engine->due);
-    lease_slots_destroy_(engine->slots);
     free(engine);
 }
 

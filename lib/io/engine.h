@@ -20,10 +20,9 @@
 
 struct twostate_engine {
     struct backend *backend;
-    struct workers *workers;   /* for requests that may wait for a lock, or go through the cache */
-    struct workers *callers;   /* one thread, for callbacks that no other can make; NULL: polled */
-    struct due *due;           /* the callbacks of a polled engine; NULL: not polled */
-    struct lease_slots *slots; /* of the files' leases */
+    struct workers *workers; /* for requests that may wait for a lock, or go through the cache */
+    struct workers *callers; /* one thread, for callbacks that no other can make; NULL: polled */
+    struct due *due;         /* the callbacks of a polled engine; NULL: not polled */
     enum twostate_backend kind;
     uint32_t files;         /* atomic */
     uint32_t requests;      /* accepted and not called back; atomic */

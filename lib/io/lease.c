@@ -1,60 +1,130 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lease. Two races matter, and each is settled by both sides writing first and looking then, in
- * one order for all (seq_cst):
+ * The lease. A request that enters or leaves writes to a cache line of its own, and executes neither
+ * an atomic read-modify-write nor a fence: whoever ends the lease does that for all of them, by
+ * membarrier(2), after which each thread's writes before are seen, and each thread's reads after see
+ * what was written before. Three races matter, and each is settled by both sides writing first and
+ * looking then:
  *
- *   a request enters:  writes its slot, reads state  | ending:  writes state, reads the slots
- *   the lease starts:  writes state, reads others    | call in: writes others, reads state
+ *   a request enters:  writes its slot, reads state     | ending:  writes state, barrier, reads slots
+ *   a request leaves:  empties its slot, reads its mark | ending:  writes marks, barrier, reads slots
+ *   the lease starts:  writes state, reads others       | call in: writes others, reads state
  *
  * So a request either sees that it is too late, or is seen; and so a lease that starts too late is
  * called in by the one who started it.
  *
  * A request must not touch the lease once its slot is empty: the lease may end then, the file be
- * closed, and its memory be freed. So the one who ends the lease does not leave the others to look
- * at it: he marks the slots of those who are in, and counts them. Who finds his slot as he wrote it
- * empties it and has nothing to do with the lease any more. Who finds it marked is counted, and the
- * lease, which keeps the file open, lasts until he has counted himself out.
+ * closed, and its memory be freed. So the one who ends the lease marks the slots of those who are
+ * in, and counts them; who finds his mark takes it away, and then he is counted, so that the lease,
+ * which keeps the file open, lasts until he has counted himself out. Marks of those who left without
+ * finding them are taken back: of the two, who takes the mark away has it.
  */
 #include "lease.h"
 
 #include <errno.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define SLOTS            128
 #define LINE             64
-#define MARK             UINT64_C(1)
 #define PATIENT_REQUESTS 64 /* that long nobody else wanted anything: a lease pays */
 
-struct lease_slots {
-    struct {
-        uint64_t lease; /* of the request that is in, its address, perhaps with MARK; atomic */
-        char rest[LINE - sizeof(uint64_t)];
-    } slots[SLOTS];
+struct slot {
+    uint64_t lease; /* that the thread is in, its address; only the thread writes it; atomic */
+    uint64_t mark;  /* that the thread is to count itself out of; atomic */
+    char rest[LINE - 2 * sizeof(uint64_t)];
 };
 
-static uint32_t last_number;
-static _Thread_local uint32_t number; /* of this thread, 0: none yet */
+/*
+ * A thread has one slot, in all engines, as long as it lives. The slots are nobody's to free: a
+ * request looks at its own once more when the file, and the engine, may be gone already. If there
+ * are two copies of this code in the process, each has its threads' numbers for its own slots: a
+ * file that the other copy has opened has no lease here (pitfall L19).
+ */
+struct lease_slots {
+    struct slot slots[SLOTS];
+    pthread_mutex_t ending; /* one at a time marks */
+};
 
-int lease_slots_create_(struct lease_slots **slots)
+static struct lease_slots own
+    __attribute__((aligned(LINE))) = {.ending = PTHREAD_MUTEX_INITIALIZER};
+static uint64_t taken[SLOTS / 64]; /* atomic */
+static pthread_key_t end_of_thread;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool prepared;
+static bool usable;                   /* the kernel has the barrier */
+static _Thread_local uint32_t number; /* from 1 on; 0: none yet, or none left */
+
+static int membarrier(int command)
 {
-    void *memory = NULL;
+    const int saved = errno;
+    const int result = (int)syscall(SYS_membarrier, command, 0, 0);
 
-    if (posix_memalign(&memory, LINE, sizeof(**slots)))
-        return -ENOMEM;
-    *slots = memory;
-    **slots = (struct lease_slots){0};
-    return 0;
+    errno = saved;
+    return result;
 }
 
-void lease_slots_destroy_(struct lease_slots *slots)
+/* Of all threads. It was there when the first engine was made; a sandbox may have forbidden it since. */
+static void barrier(void)
 {
-    free(slots);
+    if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) != 0) {
+        (void)fputs("twostate-io: membarrier(2) has ceased to work\n", stderr);
+        abort();
+    }
 }
 
-void lease_init_(struct lease *lease, struct lease_slots *slots, struct twostate_iopair *pair,
-                 struct twostate_iolock *users)
+static void give_number_back(void *unused)
 {
-    *lease = (struct lease){.slots = slots, .pair = pair, .users = users};
+    const uint32_t n = number - 1;
+
+    (void)unused;
+    number = 0;
+    __atomic_and_fetch(&taken[n / 64], ~(UINT64_C(1) << n % 64), __ATOMIC_RELEASE);
+}
+
+static void prepare(void)
+{
+    prepared = pthread_key_create(&end_of_thread, give_number_back) == 0;
+    usable = prepared && membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0;
+}
+
+/* The code goes, with the program or before it: no thread calls it any more when it ends. */
+__attribute__((destructor)) static void forget_threads(void)
+{
+    if (prepared)
+        pthread_key_delete(end_of_thread);
+}
+
+/* More than so many threads: the others go to the pair. */
+static bool take_number(void)
+{
+    for (uint32_t i = 0; i < SLOTS / 64; i++) {
+        uint64_t seen = __atomic_load_n(&taken[i], __ATOMIC_RELAXED);
+
+        while (~seen) {
+            const uint32_t bit = (uint32_t)__builtin_ctzll(~seen);
+
+            if (!__atomic_compare_exchange_n(&taken[i], &seen, seen | UINT64_C(1) << bit, false,
+                                             __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+                continue;
+            number = i * 64 + bit + 1;
+            if (pthread_setspecific(end_of_thread, &taken) == 0)
+                return true;
+            give_number_back(NULL);
+            return false;
+        }
+    }
+    return false;
+}
+
+void lease_init_(struct lease *lease, struct twostate_iopair *pair, struct twostate_iolock *users)
+{
+    pthread_once(&once, prepare);
+    *lease = (struct lease){.slots = &own, .pair = pair, .users = users};
 }
 
 static uint32_t state_of(const struct lease *lease)
@@ -74,16 +144,9 @@ static uint64_t name_of(const struct lease *lease)
     return (uint64_t)(uintptr_t)lease;
 }
 
-static void new_number(void)
+static struct slot *own_slot(void)
 {
-    number = __atomic_add_fetch(&last_number, 1, __ATOMIC_RELAXED);
-}
-
-static uint64_t *own_slot(const struct lease *lease)
-{
-    if (number == 0)
-        new_number();
-    return &lease->slots->slots[number % SLOTS].lease;
+    return &own.slots[number - 1];
 }
 
 /* One less that the end waits for. The last gives the holds back. */
@@ -98,51 +161,71 @@ static void settle(struct lease *lease)
     twostate_iolock_release(users, TWOSTATE_SHARED); /* the file may be gone after this */
 }
 
+static bool is_in(const struct slot *slot, const struct lease *lease)
+{
+    return __atomic_load_n(&slot->lease, __ATOMIC_ACQUIRE) == name_of(lease);
+}
+
+/* Whoever takes the mark away has it. */
+static bool take_mark(struct slot *slot, const struct lease *lease)
+{
+    uint64_t mark = name_of(lease);
+
+    return __atomic_compare_exchange_n(&slot->mark, &mark, 0, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
+}
+
 /* The caller has made the state ENDING: it counts those who are in. */
 static void end(struct lease *lease)
 {
     struct lease_slots *slots = lease->slots;
+    bool any = false;
 
     __atomic_store_n(&lease->owing, 1, __ATOMIC_RELAXED);
-    for (unsigned i = 0; i < SLOTS; i++) {
-        uint64_t *slot = &slots->slots[i].lease;
-        uint64_t in = name_of(lease);
-
-        if (__atomic_load_n(slot, __ATOMIC_SEQ_CST) != in)
-            continue;
-        /* Counted before it can know. It may be gone by now, and someone else be in. */
-        __atomic_add_fetch(&lease->owing, 1, __ATOMIC_RELAXED);
-        if (!__atomic_compare_exchange_n(slot, &in, in | MARK, false, __ATOMIC_SEQ_CST,
-                                         __ATOMIC_SEQ_CST))
+    pthread_mutex_lock(&slots->ending);
+    barrier();
+    for (struct slot *slot = slots->slots; slot < slots->slots + SLOTS; slot++)
+        if (is_in(slot, lease)) {
+            __atomic_add_fetch(&lease->owing, 1, __ATOMIC_RELAXED); /* before it can know */
+            __atomic_store_n(&slot->mark, name_of(lease), __ATOMIC_RELEASE);
+            any = true;
+        }
+    if (any)
+        barrier();
+    for (struct slot *slot = slots->slots; any && slot < slots->slots + SLOTS; slot++)
+        if (!is_in(slot, lease) && take_mark(slot, lease))
             __atomic_sub_fetch(&lease->owing, 1, __ATOMIC_RELAXED);
-    }
+    pthread_mutex_unlock(&slots->ending);
     settle(lease);
 }
 
-static void leave(struct lease *lease, uint64_t *slot)
+/* For the compiler. The processor's order is the affair of who ends the lease. */
+static void in_order(void)
 {
-    uint64_t in = name_of(lease);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
 
-    if (__atomic_compare_exchange_n(slot, &in, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return;
-    __atomic_store_n(slot, 0, __ATOMIC_RELEASE);
-    settle(lease);
+static void leave(struct lease *lease, struct slot *slot)
+{
+    __atomic_store_n(&slot->lease, 0, __ATOMIC_RELEASE);
+    in_order();
+    if (__atomic_load_n(&slot->mark, __ATOMIC_RELAXED) == name_of(lease) && take_mark(slot, lease))
+        settle(lease);
 }
 
 bool lease_enter_(struct lease *lease)
 {
-    uint64_t *slot = NULL;
-    uint64_t none = 0;
+    struct slot *slot = NULL;
 
-    if (__atomic_load_n(&lease->state, __ATOMIC_RELAXED) != LEASE_ON)
+    if (__atomic_load_n(&lease->state, __ATOMIC_RELAXED) != LEASE_ON || lease->slots != &own ||
+        (number == 0 && !take_number()))
         return false;
-    slot = own_slot(lease);
-    if (!__atomic_compare_exchange_n(slot, &none, name_of(lease), false, __ATOMIC_SEQ_CST,
-                                     __ATOMIC_RELAXED)) {
-        new_number(); /* threads that live long and share a slot part */
+    slot = own_slot();
+    if (__atomic_load_n(&slot->lease, __ATOMIC_RELAXED) != 0)
         return false;
-    }
-    if (state_of(lease) == LEASE_ON)
+    __atomic_store_n(&slot->lease, name_of(lease), __ATOMIC_RELEASE);
+    in_order();
+    if (__atomic_load_n(&lease->state, __ATOMIC_ACQUIRE) == LEASE_ON)
         return true;
     leave(lease, slot);
     return false;
@@ -150,7 +233,7 @@ bool lease_enter_(struct lease *lease)
 
 void lease_exit_(struct lease *lease)
 {
-    leave(lease, own_slot(lease));
+    leave(lease, own_slot());
 }
 
 static void end_if_on(struct lease *lease)
@@ -187,7 +270,7 @@ static bool watched(const struct lease *lease)
  */
 static bool take_holds(struct lease *lease)
 {
-    if (watched(lease) || twostate_iopair_query(lease->pair).remapping ||
+    if (!usable || watched(lease) || twostate_iopair_query(lease->pair).remapping ||
         !twostate_iolock_try_acquire(lease->users, TWOSTATE_SHARED))
         return false;
     if (twostate_iopair_try_begin(lease->pair, TWOSTATE_BUFFERED_READ, &lease->hold))

@@ -19,7 +19,7 @@
 
 #include <twostate/iopair.h>
 
-struct lease_slots; /* one for each engine: 128 cache lines, to which threads are hashed */
+struct lease_slots;
 
 enum lease_state {
     LEASE_OFF,      /* nothing is held */
@@ -30,7 +30,7 @@ enum lease_state {
 
 /* Zeroed: off, and nobody may offer. While it is on, its cache line is only read. */
 struct lease {
-    struct lease_slots *slots;
+    struct lease_slots *slots; /* where those who are in say so */
     struct twostate_iopair *pair;
     struct twostate_iolock *users; /* held shared while the lease is: the file stays open */
     struct twostate_hold hold;     /* while it is not off */
@@ -40,15 +40,11 @@ struct lease {
     uint32_t owing; /* ending: requests that are in, and the one who counts them; atomic */
 };
 
-int lease_slots_create_(struct lease_slots **slots);
-void lease_slots_destroy_(struct lease_slots *slots);
-
-void lease_init_(struct lease *lease, struct lease_slots *slots, struct twostate_iopair *pair,
-                 struct twostate_iolock *users);
+void lease_init_(struct lease *lease, struct twostate_iopair *pair, struct twostate_iolock *users);
 
 /*
  * True: the caller is in, as by a BUFFERED_WRITE hold and a hold of users, and owes lease_exit_ in
- * the same thread. In between the thread does not enter another lease of the engine.
+ * the same thread. False for more than 128 threads, or in a lease already.
  */
 bool lease_enter_(struct lease *lease);
 void lease_exit_(struct lease *lease);

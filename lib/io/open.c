@@ -234,7 +234,7 @@ static struct twostate_file *new_file(struct twostate_engine *engine)
     if (file == NULL)
         return NULL;
     file->engine = engine;
-    lease_init_(&file->lease, engine->slots, &file->pair, &file->users);
+    lease_init_(&file->lease, &file->pair, &file->users);
     file->fd = file->direct_fd = file->sync_fd = -1;
     pthread_mutex_init(&file->size_lock, NULL);
     commit_init_(&file->syncs, file_sync_disk_);

@@ -16,7 +16,6 @@
 struct lone {
     struct twostate_iolock users;
     struct twostate_iopair pair;
-    struct lease_slots *slots;
     struct lease lease;
 };
 
@@ -25,14 +24,12 @@ static struct lone *lone_new(void)
     struct lone *lone = calloc(1, sizeof(*lone));
 
     CHECK(lone);
-    CHECK(lease_slots_create_(&lone->slots) == 0);
-    lease_init_(&lone->lease, lone->slots, &lone->pair, &lone->users);
+    lease_init_(&lone->lease, &lone->pair, &lone->users);
     return lone;
 }
 
 static void lone_free(struct lone *lone)
 {
-    lease_slots_destroy_(lone->slots);
     free(lone);
 }
 
