@@ -74,8 +74,8 @@ struct twostate_file *file_new(struct twostate_engine *engine, const struct scra
 {
     const char *cache = getenv("TWOSTATE_TEST_CACHE");
     const bool user = cache && strcmp(cache, "user") == 0 && (flags & O_ACCMODE) == O_RDWR;
-    const struct twostate_file_options options = {
-        .cache = user ? TWOSTATE_CACHE_USER : TWOSTATE_CACHE_KERNEL};
+    const struct twostate_file_options options = {.cache = user ? TWOSTATE_CACHE_USER
+                                                                : TWOSTATE_CACHE_KERNEL};
     struct twostate_file *file = NULL;
 
     CHECK(twostate_file_open_with(engine, scratch->path, flags, 0, &options, &file) == 0);
