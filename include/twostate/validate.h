@@ -45,7 +45,9 @@
  * Locks that several processes share are checked in each process on its own; no more, once a process
  * in which nobody watches has used them. A forked child begins with no holds: those are its parent's.
  *
- * Threads: every function may be called from any thread, none from a signal handler.
+ * Threads: every function may be called from any thread, none from a signal handler. A report looks
+ * up the names of functions, and so waits while another thread is in dlopen: if a constructor of the
+ * library that is being loaded uses a lock, both wait for ever.
  *
  * Example:
  *
