@@ -282,8 +282,9 @@ static void print_slow(const struct comparison *c)
                median(c, i, SLOW_DIRECT), ratio(c, i, SLOW_DIRECT),
                hist_us(&c->slow[i].wait[SLOW_BUFFERED], 0.999),
                hist_us(&c->slow[i].wait[SLOW_DIRECT], 0.999));
-    printf("  vs none: times the rate of the kernel alone, without a lock. mode wait: for IO of the "
-           "other\n  kind to end, 99.9th percentile, in us.\n");
+    printf(
+        "  vs none: times the rate of the kernel alone, without a lock. mode wait: for IO of the "
+        "other\n  kind to end, 99.9th percentile, in us.\n");
 }
 
 static bool clean(const struct comparison *c, unsigned lock)
