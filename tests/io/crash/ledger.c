@@ -104,6 +104,12 @@ uint32_t ledger_version(struct ledger *ledger)
     return __atomic_add_fetch(&ledger->version, 1, __ATOMIC_ACQ_REL);
 }
 
+bool ledger_used_up(const struct ledger *ledger)
+{
+    return ledger_count(ledger) == ledger->limit ||
+           __atomic_load_n(&ledger->version, __ATOMIC_ACQUIRE) >= MOST_VERSION - MOST_THREADS;
+}
+
 const struct event *ledger_failure(const struct ledger *ledger)
 {
     const uint32_t count = ledger_count(ledger);

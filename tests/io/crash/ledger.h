@@ -70,9 +70,11 @@ void ledger_clear(struct ledger *ledger, const struct shape *shape);
 
 /* Events so far. */
 uint32_t ledger_count(const struct ledger *ledger);
-/* false: it is full, or the versions are used up. */
+/* false: it is full. */
 bool ledger_add(struct ledger *ledger, struct event event);
+/* A new one. */
 uint32_t ledger_version(struct ledger *ledger);
+bool ledger_used_up(const struct ledger *ledger);
 
 /* The first failure, or NULL. */
 const struct event *ledger_failure(const struct ledger *ledger);

@@ -30,6 +30,7 @@ struct slot {
 
 struct worker {
     const struct load *load;
+    bool lazy; /* syncs seldom, so that much is dirty when it does */
     struct twostate_file *file;
     uint32_t number;
     uint32_t until; /* events */
@@ -117,7 +118,7 @@ static unsigned choose_flags(struct worker *w)
         TWOSTATE_IO_DONTCACHE | TWOSTATE_IO_DSYNC,
     };
 
-    return flags[below(w, sizeof(flags) / sizeof(flags[0]))];
+    return w->lazy && below(w, 32) ? 0 : flags[below(w, sizeof(flags) / sizeof(flags[0]))];
 }
 
 /* A record; of whole blocks where cells are. */
@@ -315,9 +316,11 @@ static void *work(void *arg)
     struct worker *w = arg;
     struct ledger *ledger = w->load->ledger;
 
-    while (ledger_count(ledger) < w->until && ledger->version < MOST_VERSION - MOST_THREADS) {
+    while (ledger_count(ledger) < w->until && !ledger_used_up(ledger)) {
         const uint32_t what = below(w, 16);
 
+        if (what == 0 && w->lazy && below(w, 8))
+            continue;
         if (what == 0)
             sync_some(w);
         else if (what <= 2)
@@ -367,7 +370,8 @@ static int open_file(const struct load *load, uint64_t *random, struct twostate_
 }
 
 /* Opens, works, closes: what is complete at that time is durable then. */
-static int load_once(const struct load *load, uint64_t *random, struct twostate_engine *engine)
+static int load_once(const struct load *load, bool lazy, uint64_t *random,
+                     struct twostate_engine *engine)
 {
     const uint32_t threads = load->ledger->shape.threads;
     const uint32_t until = ledger_count(load->ledger) + load->quota;
@@ -379,7 +383,8 @@ static int load_once(const struct load *load, uint64_t *random, struct twostate_
     if (result)
         return result;
     for (uint32_t i = 0; i < threads; i++) {
-        workers[i] = (struct worker){.load = load, .file = file, .number = i, .until = until};
+        workers[i] = (struct worker){.load = load, .lazy = lazy, .file = file, .number = i};
+        workers[i].until = until;
         workers[i].random = random_next(random);
         worker_start(&workers[i]);
     }
@@ -392,14 +397,18 @@ static int load_once(const struct load *load, uint64_t *random, struct twostate_
     return 0;
 }
 
-/* The cache is kept small, so that it evicts and writes back. */
-static struct twostate_engine_options choose_options(const struct load *load, uint64_t *random)
+/* The cache is kept small, so that it evicts and writes back; or nothing makes it. */
+static struct twostate_engine_options choose_options(const struct load *load, bool lazy,
+                                                     uint64_t *random)
 {
     static const unsigned percents[] = {1, 10, 40, 90};
     static const unsigned times[] = {1, 20, 5000};
     struct twostate_engine_options options = {.backend = load->backend};
 
-    if (load->cache == TWOSTATE_CACHE_USER) {
+    if (load->cache == TWOSTATE_CACHE_USER && lazy) {
+        options.dirty_percent = 90;
+        options.writeback_ms = 60000;
+    } else if (load->cache == TWOSTATE_CACHE_USER) {
         options.cache_bytes = (uint64_t)(4 << random_below(random, 3)) << 20;
         options.dirty_percent = percents[random_below(random, 4)];
         options.writeback_ms = times[random_below(random, 3)];
@@ -410,14 +419,15 @@ static struct twostate_engine_options choose_options(const struct load *load, ui
 int load_run(const struct load *load)
 {
     uint64_t random = load->seed;
-    const struct twostate_engine_options options = choose_options(load, &random);
+    const bool lazy = random_below(&random, 4) == 0;
+    const struct twostate_engine_options options = choose_options(load, lazy, &random);
     struct twostate_engine *engine = NULL;
     int result = twostate_engine_create(&options, &engine);
 
     if (result)
         return result;
     for (uint32_t i = 0; i < load->openings && result == 0; i++)
-        result = load_once(load, &random, engine);
+        result = load_once(load, lazy, &random, engine);
     twostate_engine_destroy(engine);
     return result;
 }

@@ -29,7 +29,7 @@
 enum {
     LIMIT = 1 << 16,
     FILE_BYTES = 1 << 20,
-    QUOTA = 700,
+    QUOTA = 400,
     OPENINGS = 2,
     CUTS = 20, /* of one session */
     WATCHDOG_MS = 40000,

@@ -25,9 +25,9 @@
 
 enum {
     LIMIT = 1 << 18,      /* events of one file */
-    FILE_BYTES = 2 << 20, /* that cells take */
-    MOST_EVENTS = 2000,   /* before a kill */
-    QUOTA = 1000,         /* events between two openings */
+    FILE_BYTES = 8 << 20, /* that cells take */
+    MOST_EVENTS = 1000,   /* before a kill */
+    QUOTA = 600,          /* events between two openings */
     WATCHDOG_MS = 30000,
 };
 
@@ -90,15 +90,17 @@ static void work(const struct run *run, uint64_t seed)
     _exit(-load_run(&load) & 0xff);
 }
 
-/* Until there are so many events, and a little longer. False: it hangs. */
-static bool await(const struct run *run, pid_t child, uint32_t events, int *status)
+/* Until there are so many in all, or the child has ended. False: it hangs. */
+static bool await(const struct run *run, pid_t child, uint32_t events)
 {
-    const uint32_t start = ledger_count(run->ledger);
-
     for (int ms = 0; ms < WATCHDOG_MS; ms++) {
-        if (ledger_count(run->ledger) - start >= events)
+        siginfo_t ended = {.si_pid = 0};
+
+        if (ledger_count(run->ledger) >= events)
             return true;
-        if (waitpid(child, status, WNOHANG | WNOWAIT) == child)
+        if (waitid(P_PID, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT) < 0)
+            die("waitid");
+        if (ended.si_pid == child)
             return true;
         pause_ms(1);
     }
@@ -139,7 +141,7 @@ static uint32_t check(const struct run *run, bool hangs, int status)
 static uint32_t round_run(struct run *run)
 {
     const uint64_t seed = random_next(&run->random);
-    const uint32_t events = random_below(&run->random, MOST_EVENTS);
+    const uint32_t events = ledger_count(run->ledger) + random_below(&run->random, MOST_EVENTS);
     bool hangs = false;
     int status = 0;
     pid_t child = 0;
@@ -152,7 +154,7 @@ static uint32_t round_run(struct run *run)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         work(run, seed);
     }
-    hangs = !await(run, child, events, &status);
+    hangs = !await(run, child, events);
     kill(child, SIGKILL);
     if (waitpid(child, &status, 0) != child)
         die("waitpid");
