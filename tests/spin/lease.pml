@@ -3,10 +3,12 @@
  * The design of the lease (lib/io/lease.c): buffered requests, those who want another path, and who
  * closes the file.
  *
- * A step is one atomic access, sequentially consistent. The pair is left with what matters here:
- * BUFFERED is shared by any number, another path is had alone, and who waits may be passed. A lease
- * is offered at any time, not after so many requests. Each touch of the file's memory says so: it
- * must not be freed yet.
+ * A step is one atomic access. What a thread writes to its slot stays in its store buffer, where
+ * nobody else sees it, for as long as it likes, or until somebody's barrier empties all buffers;
+ * everything else is sequentially consistent. The pair is left with what matters here: BUFFERED is
+ * shared by any number, another path is had alone, and who waits may be passed. A lease is offered
+ * at any time, not after so many requests. Each touch of the file's memory says so: it must not be
+ * freed yet.
  *
  * A call on the file that was made before the file was closed counts as made in time until it is in
  * or refused: so it is today, without a lease.
@@ -31,14 +33,12 @@
 #ifndef CLOSES
 #define CLOSES 1 /* 0: nobody; so nobody is rescued by it */
 #endif
-#ifndef SLOTS
-#define SLOTS 2
-#endif
+#define SLOTS BUFFERED
 
 mtype = { OFF, STARTING, ON, ENDING };
 #define NOBODY 0
 #define IN     1 /* the lease's name */
-#define MARKED 2 /* the same with the mark */
+#define EMPTY  2
 
 /* The file's memory. */
 mtype state = OFF;
@@ -51,6 +51,9 @@ bool alone = false;
 
 bool freed = false;
 byte slots[SLOTS];
+bool marks[SLOTS];
+byte first[SLOTS] = EMPTY; /* the store buffers: */
+byte second[SLOTS] = EMPTY;
 
 /* What the properties know. */
 bool closing = false;
@@ -77,12 +80,60 @@ inline settle(zero)
     fi
 }
 
+inline put(slot, value)
+{
+    d_step {
+        if
+        :: first[slot] == EMPTY -> first[slot] = value
+        :: else ->
+            if
+            :: second[slot] != EMPTY -> slots[slot] = first[slot]; first[slot] = second[slot]
+            :: else
+            fi;
+            second[slot] = value
+        fi
+    }
+}
+
+inline drain(slot)
+{
+    d_step {
+        if
+        :: first[slot] != EMPTY ->
+            slots[slot] = first[slot];
+            first[slot] = second[slot];
+            second[slot] = EMPTY
+        :: else
+        fi
+    }
+}
+
+inline barrier(i)
+{
+    d_step {
+        i = 0;
+        do
+        :: i < SLOTS ->
+            if :: first[i] != EMPTY -> slots[i] = first[i] :: else fi;
+            if :: second[i] != EMPTY -> slots[i] = second[i] :: else fi;
+            first[i] = EMPTY;
+            second[i] = EMPTY;
+            i++
+        :: else -> break
+        od;
+        i = 0
+    }
+}
+
 inline end_lease(i, had, zero)
 {
 #ifdef BUG_ENDER_NOT_COUNTED
     d_step { touch; owing = 0 };
 #else
     d_step { touch; owing = 1 };
+#endif
+#ifndef BUG_NO_BARRIER
+    barrier(i);
 #endif
     i = 0;
     do
@@ -92,25 +143,42 @@ inline end_lease(i, had, zero)
         :: !had
         :: else ->
 #ifdef BUG_MARKED_FIRST
-            d_step { had = slots[i] == IN; if :: had -> slots[i] = MARKED :: else fi };
-            if
-            :: had -> d_step { touch; owing++ }
-            :: else
-            fi
+            d_step { assert(!marks[i]); marks[i] = true };
+            d_step { touch; owing++ }
 #else
             d_step { touch; owing++ };
-            d_step { had = slots[i] == IN; if :: had -> slots[i] = MARKED :: else fi };
-            if
-            :: had
-            :: else -> d_step { touch; owing-- }
-            fi
+            d_step { assert(!marks[i]); marks[i] = true }
 #endif
         fi;
         i++
     :: else -> break
     od;
+#ifndef BUG_NO_SECOND_BARRIER
+    barrier(i);
+#endif
+    i = 0;
+    do
+    :: i < SLOTS ->
+        d_step { had = slots[i] != IN };
+        if
+        :: !had
+        :: else ->
+            d_step { had = marks[i]; marks[i] = false };
+            if
+#ifdef BUG_NOT_WITHDRAWN
+            :: had
+#else
+            :: had -> d_step { touch; owing-- }
+#endif
+            :: else
+            fi
+        fi;
+        i++
+    :: else -> break
+    od;
+    i = 0;
     settle(zero);
-    i = 0; had = false; zero = false
+    had = false; zero = false
 }
 
 inline end_if_on(i, had, zero)
@@ -135,16 +203,20 @@ inline allow()
 
 inline leave(slot, had, zero)
 {
-    d_step { had = slots[slot] == IN; if :: had -> slots[slot] = NOBODY :: else fi };
+#ifdef BUG_LOOKS_FIRST
+    d_step { had = marks[slot]; marks[slot] = false };
+    put(slot, NOBODY);
+#else
+    put(slot, NOBODY);
+    d_step { had = marks[slot]; marks[slot] = false };
+#endif
     if
-    :: had ->
+    :: !had ->
 #ifdef BUG_LATE_LOOK
         touch
 #endif
         skip
-    :: else ->
-        d_step { assert(slots[slot] == MARKED); slots[slot] = NOBODY };
-        settle(zero)
+    :: else -> settle(zero)
     fi;
     had = false; zero = false
 }
@@ -185,7 +257,7 @@ inline offer(i, had, zero)
 /* In by the lease, or by users and the pair; closed: refused. */
 active [BUFFERED] proctype request()
 {
-    byte slot = _pid % SLOTS;
+    byte slot = _pid;
     byte n = 0;
     byte i = 0;
     bool had = false;
@@ -203,17 +275,13 @@ active [BUFFERED] proctype request()
         d_step { touch; leased = state == ON };
         if
         :: leased ->
-            d_step { leased = slots[slot] == NOBODY; if :: leased -> slots[slot] = IN :: else fi };
-            if
-            :: leased ->
+            put(slot, IN);
 #ifndef BUG_NO_SECOND_LOOK
-                d_step { touch; leased = state == ON };
+            d_step { touch; leased = state == ON };
 #endif
-                if
-                :: leased
-                :: else -> leave(slot, had, zero)
-                fi
-            :: else
+            if
+            :: leased
+            :: else -> leave(slot, had, zero)
             fi
         :: else
         fi;
@@ -278,6 +346,23 @@ active [OTHERS] proctype other()
         :: allow() /* it gives up */
         fi;
         d_step { touch; users-- }
+    od
+}
+
+/* The processors write their buffers to memory, in order, some time. */
+active proctype processors()
+{
+    byte i = 0;
+
+end:
+    do
+    :: atomic { first[0] != EMPTY -> i = 0; drain(i) }
+#if SLOTS > 1
+    :: atomic { first[1] != EMPTY -> i = 1; drain(i) }
+#endif
+#if SLOTS > 2
+    :: atomic { first[2] != EMPTY -> i = 2; drain(i) }
+#endif
     od
 }
 
