@@ -155,8 +155,10 @@ static void *run(void *arg)
             continue;
         }
         if (random_below(&r->random, 2)) { /* so that there are several */
+            const unsigned delay = random_below(&r->random, DELAY_US);
+
             pthread_mutex_unlock(&r->mutex);
-            usleep(random_below(&r->random, DELAY_US));
+            usleep(delay);
             pthread_mutex_lock(&r->mutex);
         }
         held = choose(r);
