@@ -19,7 +19,8 @@ struct user_cache;
 
 /*
  * A folio's descriptor and its memory stay until the engine ends, and serve one file after another:
- * who found a folio without a lock must lock it and look whether it still is the one that he meant.
+ * who found a folio without a lock must lock it and look whether it still is the one that he meant. What
+ * a cached read or write looks at is in its first cache line.
  */
 struct folio {
     /* Exclusive: to change the owner, the index, the data or `valid`, and to make blocks dirty.
@@ -48,7 +49,7 @@ struct folio {
     struct cds_list_head node;
 
     uint32_t next_free; /* arena.c's */
-};
+} __attribute__((aligned(64)));
 
 /* The bits of the blocks that [from, to) of a folio touches; from < to. */
 static inline uint32_t folio_blocks(uint32_t from, uint32_t to)

@@ -73,7 +73,9 @@ static int open_error(const char *path)
     return -error;
 }
 
-static int open_descriptors(struct twostate_file *file, const char *path, int flags, mode_t mode)
+/* With a user cache nothing else that is done with the first descriptor hears of a failed write-back. */
+static int open_descriptors(struct twostate_file *file, const char *path, int flags, mode_t mode,
+                            bool user)
 {
     const int access = flags & O_ACCMODE;
     struct stat st;
@@ -88,7 +90,7 @@ static int open_descriptors(struct twostate_file *file, const char *path, int fl
         return -EINVAL;
     file->block_device = S_ISBLK(st.st_mode);
     file->writable = access != O_RDONLY;
-    file->sync_fd = reopen(file->fd, access);
+    file->sync_fd = user ? file->fd : reopen(file->fd, access);
     if (file->sync_fd < 0)
         return file->sync_fd;
     file->direct_fd = reopen(file->fd, access | O_DIRECT);
@@ -105,7 +107,7 @@ static void free_file(struct twostate_file *file)
         file->cache->ops->destroy(file->cache);
     if (file->direct_fd >= 0)
         close(file->direct_fd);
-    if (file->sync_fd >= 0)
+    if (file->sync_fd >= 0 && file->sync_fd != file->fd)
         close(file->sync_fd);
     if (file->fd >= 0)
         close(file->fd);
@@ -199,7 +201,8 @@ static int open_file(struct twostate_file *file, const char *path, int flags, mo
                      const struct twostate_file_options *options)
 {
     int64_t size = 0;
-    int result = open_descriptors(file, path, flags & ~O_TRUNC, mode);
+    int result =
+        open_descriptors(file, path, flags & ~O_TRUNC, mode, options->cache == TWOSTATE_CACHE_USER);
 
     if (result == 0)
         result = create_cache(file, options);

@@ -144,29 +144,14 @@ static void refused(void **state)
 }
 
 /* Address space is refused: for the descriptors, then for the memory. */
-static bool refuse_mmap;
-static unsigned mmaps_left;
-
-void *__real_mmap64(void *at, size_t length, int protection, int flags, int fd, off_t offset);
-void *__wrap_mmap64(void *at, size_t length, int protection, int flags, int fd, off_t offset);
-void *__wrap_mmap64(void *at, size_t length, int protection, int flags, int fd, off_t offset)
-{
-    if (refuse_mmap && mmaps_left-- == 0) {
-        errno = ENOMEM;
-        return MAP_FAILED;
-    }
-    return __real_mmap64(at, length, protection, flags, fd, offset);
-}
-
 static void no_address_space(void **state)
 {
     (void)state;
     begin(MIB);
-    for (unsigned left = 0; left < 2; left++) {
-        mmaps_left = left;
-        refuse_mmap = true;
+    for (uint32_t nth = 1; nth <= 2; nth++) {
+        inject_error(CALL_ALLOCATE, nth, 1, ENOMEM);
         assert_int_equal(reserve(S16, 1), -ENOMEM);
-        refuse_mmap = false;
+        inject_nothing();
         assert_int_equal(used(), 0);
     }
     assert_int_equal(reserve(S16, 1), 0);

@@ -173,7 +173,7 @@ static void dirty_bytes_beside_direct_data(void **state)
 {
     struct fixture *f = *state;
     char *data = memory_new(16384);
-    char disk[1024];
+    char *disk = memory_new(1024);
 
     memset(data, 1, 16384);
     assert_int_equal(twostate_pwrite(f->file, data, 16384, 0, 0), 16384);
@@ -193,6 +193,7 @@ static void dirty_bytes_beside_direct_data(void **state)
         disk_read(&f->scratch, disk, 1024, 8192);
         assert_true(disk[0] == i && disk[1023] == i);
     }
+    free(disk);
     free(data);
 }
 
@@ -220,11 +221,11 @@ static void durable_write_syncs(void **state)
 {
     struct fixture *f = *state;
     char *data = memory_new(MIB);
+    char *disk = memory_new(512);
 
     memset(data, 3, MIB);
     for (int i = 0; i < 4; i++) {
         const uint32_t before = inject_count(CALL_SYNC);
-        char disk[512];
 
         assert_int_equal(twostate_pwrite(f->file, data, 5000, (int64_t)i * 5000, TWOSTATE_IO_DSYNC),
                          5000);
@@ -233,6 +234,7 @@ static void durable_write_syncs(void **state)
         disk_read(&f->scratch, disk, 512, 0);
         assert_int_equal(disk[511], 3);
     }
+    free(disk);
     free(data);
 }
 
