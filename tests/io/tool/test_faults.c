@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A load finds what a driver does wrong: each test breaks one thing in a driver that is sound, and
- * names the kind and the finding that must come of it. The sound one itself is clean.
+ * names the kind and the finding that must come of it. The sound one itself is clean. With the argument
+ * `user` it is the engine with its own cache: so no cache hides from the checks what is wrong.
  */
 #include "load.h"
 #include "report.h"
@@ -20,6 +21,8 @@
 
 #include <cmocka.h>
 
+#define SKIPPED 77
+
 enum fault {
     NO_FAULT,
     DROP_DIRECT_WRITE,
@@ -35,9 +38,11 @@ enum fault {
     FAIL_FSYNC,
 };
 
+static const struct driver *base = &driver_rwlock; /* the sound one */
 static enum fault fault;
 static atomic_uint calls;
-static char path[] = "tool-faults-XXXXXX", hidden[sizeof(path) + 1];
+static const char template[] = "tool-faults-XXXXXX";
+static char path[sizeof(template)], hidden[sizeof(path) + 1];
 
 /* One call in eight goes wrong. */
 static bool now(enum fault this)
@@ -71,15 +76,15 @@ static void faulty_one(struct driver_file *file, struct request *request)
         request_end(request, (int64_t)length, 0);
     } else if (request->write && !request->direct && now(HALF_BUFFERED_WRITE)) {
         request->length = length / 2;
-        driver_rwlock.transfer(file, request, 1);
+        base->transfer(file, request, 1);
         request->result = (int64_t)length;
     } else if (request->write && now(REFUSE_WRITE)) {
         request_end(request, -ENOSPC, 0);
     } else if (request->write && now(CUT_WRITE)) {
         request->length = length / 2;
-        driver_rwlock.transfer(file, request, 1);
+        base->transfer(file, request, 1);
     } else {
-        driver_rwlock.transfer(file, request, 1);
+        base->transfer(file, request, 1);
         if (!request->write && !request->direct)
             read_old(request);
     }
@@ -102,28 +107,28 @@ static int64_t faulty_append(struct driver_file *file, const void *buffer, size_
     if (now(DROP_APPEND))
         return (int64_t)length;
     if (now(REPEAT_APPEND))
-        driver_rwlock.append(file, buffer, length, direct, offset);
-    return driver_rwlock.append(file, buffer, length, direct, offset);
+        base->append(file, buffer, length, direct, offset);
+    return base->append(file, buffer, length, direct, offset);
 }
 
 static int faulty_truncate(struct driver_file *file, int64_t length)
 {
-    return fault == DROP_TRUNCATE ? 0 : driver_rwlock.truncate(file, length);
+    return fault == DROP_TRUNCATE ? 0 : base->truncate(file, length);
 }
 
 static int faulty_punch(struct driver_file *file, int64_t offset, int64_t length)
 {
-    return fault == DROP_PUNCH ? 0 : driver_rwlock.punch(file, offset, length);
+    return fault == DROP_PUNCH ? 0 : base->punch(file, offset, length);
 }
 
 static int64_t faulty_remap(struct driver_file *file, int64_t from, int64_t to, int64_t length)
 {
-    return driver_rwlock.remap(file, now(STRAY_REMAP) ? from + length : from, to, length);
+    return base->remap(file, now(STRAY_REMAP) ? from + length : from, to, length);
 }
 
 static int faulty_fsync(struct driver_file *file)
 {
-    return fault == FAIL_FSYNC ? -EIO : driver_rwlock.fsync(file);
+    return fault == FAIL_FSYNC ? -EIO : base->fsync(file);
 }
 
 static struct driver faulty;
@@ -288,7 +293,7 @@ static void eio_from_fsync_is_counted(void **state)
 
 static int faulty_close(struct driver_file *file)
 {
-    int error = driver_rwlock.close(file);
+    int error = base->close(file);
 
     return rename(path, hidden) ? -errno : error;
 }
@@ -299,7 +304,7 @@ static void a_file_that_cannot_be_checked_has_results(void **state)
     (void)state;
     faulty.close = faulty_close;
     run(NO_FAULT, &options);
-    faulty.close = driver_rwlock.close;
+    faulty.close = base->close;
     assert_int_equal(rename(hidden, path), 0);
     assert_int_equal(result.unchecked, -ENOENT);
     assert_true(result.kinds[KIND_BUFFERED_WRITE].ops > 0);
@@ -309,6 +314,7 @@ static void a_file_that_cannot_be_checked_has_results(void **state)
 
 static int make_file(void **state)
 {
+    memcpy(path, template, sizeof(path));
     int fd = mkstemp(path);
 
     (void)state;
@@ -316,7 +322,7 @@ static int make_file(void **state)
         return -1;
     close(fd);
     snprintf(hidden, sizeof(hidden), "%s-", path);
-    faulty = driver_rwlock;
+    faulty = *base;
     faulty.name = "faulty";
     faulty.transfer = faulty_transfer;
     faulty.append = faulty_append;
@@ -333,7 +339,23 @@ static int remove_file(void **state)
     return unlink(path);
 }
 
-int main(void)
+/* Where there is no O_DIRECT there is no user cache. */
+static bool unsupported(void)
+{
+    struct driver_options defaults = {0};
+    struct driver_file *file;
+
+    if (make_file(NULL) != 0)
+        return false;
+    const int error = base->open(path, &defaults, &file);
+
+    if (error == 0)
+        base->close(file);
+    unlink(path);
+    return error == -EOPNOTSUPP;
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_driver_is_clean),
@@ -352,5 +374,10 @@ int main(void)
         cmocka_unit_test(a_file_that_cannot_be_checked_has_results),
     };
 
+    if (argc > 1 && strcmp(argv[1], "user") == 0) {
+        base = &driver_user;
+        if (unsupported())
+            return SKIPPED;
+    }
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }
