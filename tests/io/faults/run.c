@@ -211,7 +211,7 @@ static void finish(struct run *r)
     run_heal_(r);
     run_wait_(r);
     result = twostate_fsync(r->file);
-    run_synced_(r, result, r->hits_at_open);
+    run_synced_(r, result, r->hits);
     look_at_all(r);
     close_file(r);
     run_look_at_disk_(r, 0, (size_t)r->model.size);
