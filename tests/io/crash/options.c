@@ -5,10 +5,13 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 static void usage(const char *program)
 {
@@ -29,6 +32,21 @@ void die(const char *what)
 {
     perror(what);
     exit(1);
+}
+
+pid_t fork_bound(void)
+{
+    const pid_t parent = getpid();
+    const pid_t child = fork();
+
+    if (child < 0)
+        die("fork");
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) /* it died before */
+            _exit(1);
+    }
+    return child;
 }
 
 static uint64_t seed_of_the_clock(void)

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <twostate/io.h>
 
@@ -26,6 +27,9 @@ struct options options_parse(int argc, char **argv, uint32_t rounds);
 void skip(const char *why, int error) __attribute__((noreturn));
 /* Something that the test itself needs went wrong: says errno, and ends the program. */
 void die(const char *what) __attribute__((noreturn));
+
+/* fork(2), of a child that dies with this process. Ends the program if it can't be. */
+pid_t fork_bound(void);
 
 /*
  * Judges the program's whole run: its exit status. A lie has to be found, else nothing must be

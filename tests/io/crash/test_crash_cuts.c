@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -87,12 +86,9 @@ static pid_t load_start(const struct session *s, const char *path, uint64_t seed
         .quota = QUOTA,
         .openings = OPENINGS,
     };
-    const pid_t child = fork();
+    const pid_t child = fork_bound();
 
-    if (child < 0)
-        die("fork");
     if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         lie_about(s->options.lie);
         _exit(-load_run(&load) & 0xff);
     }
@@ -286,14 +282,16 @@ static uint32_t check_cuts(struct session *s, uint32_t count)
     return wrong;
 }
 
-static uint32_t session_run(struct session *s, uint32_t cuts)
+/* With a seed of its own, that repeats it alone. */
+static uint32_t session_run(struct session *s, uint64_t seed, uint32_t cuts)
 {
-    const struct shape shape = shape_choose(random_next(&s->random), FILE_BYTES);
+    const struct shape shape = shape_choose(seed, FILE_BYTES);
     uint32_t wrong = 0;
 
+    s->random = ~seed;
     s->sector = random_below(&s->random, 4) ? 512 : 4096;
-    (void)printf("sectors of %u, cells of %u, runs of %u, %u threads%s\n", s->sector, shape.cell,
-                 shape.run, shape.threads, shape.records ? ", records" : "");
+    (void)printf("seed %" PRIu64 ": sectors of %u, cells of %u, runs of %u, %u threads%s\n", seed,
+                 s->sector, shape.cell, shape.run, shape.threads, shape.records ? ", records" : "");
     ledger_clear(s->ledger, &shape);
     image_format(&s->base, "base", s->sector);
     wrong = work(s);
@@ -320,7 +318,6 @@ int main(int argc, char **argv)
     disk_enter();
     if (mkdir("fuse", 0700) < 0 || mkdir("xfs", 0700) < 0 || mkdir("check", 0700) < 0)
         die("mkdir");
-    s.random = s.options.seed;
     s.ledger = ledger_new(LIMIT);
     s.log = write_log_new();
     s.base = image_new("base");
@@ -330,7 +327,7 @@ int main(int argc, char **argv)
     for (uint32_t done = 0; done < s.options.rounds && !(s.options.lie && wrong); done += CUTS) {
         const uint32_t left = s.options.rounds - done;
 
-        wrong += session_run(&s, left < CUTS ? left : CUTS);
+        wrong += session_run(&s, s.options.seed + done / CUTS, left < CUTS ? left : CUTS);
     }
     session_free(&s);
     return options_judge(&s.options, wrong);

@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -147,13 +146,9 @@ static uint32_t round_run(struct run *run)
     pid_t child = 0;
 
     ledger_add(run->ledger, (struct event){.kind = EVENT_LIFE});
-    child = fork();
-    if (child < 0)
-        die("fork");
-    if (child == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    child = fork_bound();
+    if (child == 0)
         work(run, seed);
-    }
     hangs = !await(run, child, events);
     kill(child, SIGKILL);
     if (waitpid(child, &status, 0) != child)

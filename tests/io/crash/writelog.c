@@ -12,12 +12,10 @@
 
 #include <errno.h>
 #include <fuse_lowlevel.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -210,14 +208,11 @@ static int await_mount(const char *directory, pid_t child)
 
 pid_t write_log_serve(struct write_log *log, const char *directory, int fd)
 {
-    const pid_t child = fork();
+    const pid_t child = fork_bound();
 
-    if (child < 0)
-        die("fork");
     if (child == 0) {
         static struct server server;
 
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
         server.log = log;
         server.fd = fd;
         if (fstat(fd, &server.image) < 0)
