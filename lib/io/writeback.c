@@ -478,12 +478,14 @@ int writeback_range_(struct user_cache *cache, uint64_t first, uint64_t last)
 static unsigned pick_oldest(struct user_cache *cache, struct pick *picks, uint64_t syncs,
                             int64_t since, bool patient)
 {
-    struct folio *folio = NULL;
+    struct cds_list_head *node;
     unsigned count = 0;
 
     pthread_mutex_lock(&cache->unwritten);
-    cds_list_for_each_entry(folio, &cache->not_on_disk, node)
+    /* By nodes: the list's head is no folio, and not where one could be. */
+    cds_list_for_each(node, &cache->not_on_disk)
     {
+        struct folio *folio = cds_list_entry(node, struct folio, node);
         const uint32_t dirty = __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE);
 
         if (count == PICKS)
