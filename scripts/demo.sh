@@ -56,11 +56,11 @@ status=0
 mount=$(mktemp -d)
 if why=$(mount_xfs); then
     echo "== On XFS, over a loop file"
-    compare "$mount/file" --compare=slow --seconds 10 || status=1
+    compare "$mount/file" --compare=slow --seconds 12 || status=1
 else
     echo "== SKIPPED: the comparison on XFS over a loop file cannot be made here: ${why:-see above}"
 fi
 echo
 echo "== On the disk of $PWD"
-compare "$directory/file" --compare --seconds 26 "$@" || status=1
+compare "$directory/file" --compare --seconds 30 "$@" || status=1
 exit "$status"
