@@ -185,7 +185,8 @@ static bool submittable(struct transfer *t)
     struct cache *cache = t->file->cache;
 
     return !(t->write && transfer_extends_(t)) && transfer_clip_(t) == 0 && t->cursor.window > 0 &&
-           cache->ops->prepare(cache, t->offset, (int64_t)t->cursor.window, t->write, true) == 0;
+           cache->ops->prepare(cache, t->offset, (int64_t)t->cursor.window,
+                               t->write ? &t->kept : NULL, true) == 0;
 }
 
 static bool dsync_failed(const struct transfer *t)

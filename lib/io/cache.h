@@ -20,6 +20,12 @@ enum cache_flags {
     CACHE_UNCACHED = 4, /* leave nothing behind */
 };
 
+/* What a cache keeps locked of a range while a direct write overwrites it. */
+struct cache_kept {
+    unsigned count;
+    void *folios[5];
+};
+
 struct cache_ops {
     /* BUFFERED held. Moves the cursor's window, which is not empty, as one atomic step. Returns the
        bytes moved, fewer at the end of file or if it failed midway, or -errno. Who writes past the
@@ -30,11 +36,15 @@ struct cache_ops {
     /* BUFFERED held. Reads into the cache what the file has of the range. NULL: it does that itself. */
     void (*fetch)(struct cache *cache, int64_t offset, int64_t length);
 
-    /* DIRECT held. Before a direct request: what is dirty in the range is on disk; before a write,
-       nothing of the range is cached. With nowait -EAGAIN if that would take time. */
-    int (*prepare)(struct cache *cache, int64_t offset, int64_t length, bool write, bool nowait);
-    /* The same. After a direct write that failed: nothing of the range is cached. Never waits long. */
-    int (*invalidate)(struct cache *cache, int64_t offset, int64_t length);
+    /* DIRECT held. Before a direct request: what is dirty in the range is on disk; before a write
+       (kept is not NULL), nothing of the range is cached, but what is kept until it has been
+       overwritten. With nowait -EAGAIN if that would take time. */
+    int (*prepare)(struct cache *cache, int64_t offset, int64_t length, struct cache_kept *kept,
+                   bool nowait);
+    /* The same, once after each prepare for a write that returned 0. Moved: bytes that the write has
+       written from offset on, or its error. By any thread; never waits for another request. */
+    void (*wrote)(struct cache *cache, int64_t offset, int64_t length, int64_t moved,
+                  struct cache_kept *kept);
 
     /* BUFFERED held. The file's descriptor shows what the range holds. */
     int (*write_back)(struct cache *cache, int64_t offset, int64_t length);

@@ -105,10 +105,10 @@ static int64_t cache_write(struct cache *cache, struct cursor *cursor, int64_t o
 }
 
 /* The kernel's direct paths do this themselves, in the same system call. */
-static int cache_prepare(struct cache *cache, int64_t offset, int64_t length, bool write,
-                         bool nowait)
+static int cache_prepare(struct cache *cache, int64_t offset, int64_t length,
+                         struct cache_kept *kept, bool nowait)
 {
-    (void)cache, (void)offset, (void)length, (void)write, (void)nowait;
+    (void)cache, (void)offset, (void)length, (void)kept, (void)nowait;
     return 0;
 }
 
@@ -119,10 +119,13 @@ static int cache_nothing(struct cache *cache, int64_t offset, int64_t length)
     return 0;
 }
 
-/* After a direct write that failed: the kernel does it after one that moved something. */
-static int cache_invalidate(struct cache *base, int64_t offset, int64_t length)
+/* The kernel invalidates after a write that moved something; not after one that failed. */
+static void cache_wrote(struct cache *base, int64_t offset, int64_t length, int64_t moved,
+                        struct cache_kept *kept)
 {
-    return -posix_fadvise(kernel_cache(base)->fd, offset, length, POSIX_FADV_DONTNEED);
+    (void)kept;
+    if (moved < length && moved != -EAGAIN)
+        posix_fadvise(kernel_cache(base)->fd, offset, length, POSIX_FADV_DONTNEED);
 }
 
 static int answer(int result, int saved)
@@ -167,7 +170,7 @@ static const struct cache_ops kernel_cache_ops = {
     .read = cache_read,
     .write = cache_write,
     .prepare = cache_prepare,
-    .invalidate = cache_invalidate,
+    .wrote = cache_wrote,
     .write_back = cache_nothing,
     .withdraw = cache_nothing,
     .truncate = cache_truncate,

@@ -41,28 +41,29 @@ static int cache_write_back(struct cache *base, int64_t offset, int64_t length)
     return user_write_back_(user_cache(base), offset, length);
 }
 
-static int cache_prepare(struct cache *base, int64_t offset, int64_t length, bool write,
-                         bool nowait)
+static int cache_prepare(struct cache *base, int64_t offset, int64_t length,
+                         struct cache_kept *kept, bool nowait)
 {
     struct user_cache *cache = user_cache(base);
     int result = 0;
 
-    if (!writeback_clean_(cache, user_folio_of_(cache, offset),
-                          user_folio_of_(cache, offset + (length - 1)))) {
+    if (kept && user_keep_(cache, offset, offset + length, kept))
+        return 0;
+    if (!writeback_clean_(cache, offset, offset + length)) {
         if (nowait)
             return -EAGAIN;
         result = user_write_back_(cache, offset, length);
     }
-    if (result == 0 && write)
+    if (result == 0 && kept)
         result = user_drop_(cache, offset, offset + length, nowait ? DROP_NOWAIT : DROP_EVERYTHING);
     return result;
 }
 
 /* Nothing came in while DIRECT was held. */
-static int cache_invalidate(struct cache *base, int64_t offset, int64_t length)
+static void cache_wrote(struct cache *base, int64_t offset, int64_t length, int64_t moved,
+                        struct cache_kept *kept)
 {
-    (void)base, (void)offset, (void)length;
-    return 0;
+    user_let_go_(user_cache(base), offset, moved < length ? moved : length, kept);
 }
 
 static int cache_withdraw(struct cache *base, int64_t offset, int64_t length)
@@ -168,7 +169,7 @@ static const struct cache_ops user_cache_ops = {
     .write = cache_write,
     .fetch = cache_fetch,
     .prepare = cache_prepare,
-    .invalidate = cache_invalidate,
+    .wrote = cache_wrote,
     .write_back = cache_write_back,
     .withdraw = cache_withdraw,
     .truncate = cache_truncate,

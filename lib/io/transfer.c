@@ -194,8 +194,7 @@ void transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, i
         file_raise_size_(t->file, offset + result);
         file_note_write_(t->file);
     }
-    if (result < length && result != -EAGAIN)
-        cache->ops->invalidate(cache, offset, length);
+    cache->ops->wrote(cache, offset, length, result, &t->kept);
 }
 
 /* The request goes through a buffer of ours: its addresses are not aligned, or its range is not. */
@@ -265,7 +264,8 @@ static int64_t move_direct(struct transfer *t)
 
     if (clipped || length == 0)
         return clipped;
-    moved = cache->ops->prepare(cache, offset, length, t->write, has(t, TWOSTATE_IO_NOWAIT));
+    moved = cache->ops->prepare(cache, offset, length, t->write ? &t->kept : NULL,
+                                has(t, TWOSTATE_IO_NOWAIT));
     if (moved)
         return moved;
     moved = offset_aligned(t) && memory_aligned(t)

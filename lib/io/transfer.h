@@ -12,6 +12,7 @@ struct transfer {
     unsigned flags; /* TWOSTATE_IO_..., read once */
     int64_t offset; /* of the cursor; for an append, once it is resolved */
     struct cursor cursor;
+    struct cache_kept kept; /* of a direct write, from its preparation to its end */
 };
 
 /* Checks the arguments and takes them over. 0 or -errno; after 0, transfer_destroy_ is due. */

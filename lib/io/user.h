@@ -90,8 +90,8 @@ struct twostate_engine_info;
 /* Puts in what concerns the user caches. */
 void user_query_(struct user_engine *user, struct twostate_engine_info *info);
 
-/* What is dirty in the file's folios `first` to `last` now is on disk when this returns 0. */
-int writeback_range_(struct user_cache *cache, uint64_t first, uint64_t last);
+/* What is dirty now of the blocks that [from, to) touches is on disk when this returns 0. */
+int writeback_range_(struct user_cache *cache, int64_t from, int64_t to);
 /* The same for the whole file. */
 int writeback_all_(struct user_cache *cache);
 /* Writes some of what has been dirty since before then. Bytes (0: there is none), or an error. */
@@ -103,8 +103,8 @@ void writeback_dirtied_(struct user_cache *cache, struct folio *folio, uint32_t 
 void writeback_settle_(struct user_cache *cache, struct folio *folio, uint32_t blocks);
 void writeback_forget_(struct user_cache *cache, struct folio *folio, uint32_t blocks);
 
-/* Whether the file's folios in this range are on disk; stays so if nobody may write. */
-bool writeback_clean_(struct user_cache *cache, uint64_t first, uint64_t last);
+/* Whether the blocks that [from, to) touches are on disk; stays so if nobody may write. */
+bool writeback_clean_(struct user_cache *cache, int64_t from, int64_t to);
 
 /* Write-back's memory. 0 or -ENOMEM. */
 int writeback_create_(struct user_engine *user);
@@ -135,8 +135,20 @@ enum user_drop {
     DROP_EVERYTHING, /* waits */
 };
 
+/* The folio's lock is held exclusive; the blocks are clean. Takes them out, and unlocks. */
+void user_drop_locked_(struct user_cache *cache, struct folio *folio, uint32_t blocks);
 /* Takes the blocks that [from, to) touches out of the cache. 0 or -EAGAIN. */
 int user_drop_(struct user_cache *cache, int64_t from, int64_t to, enum user_drop how);
+
+/*
+ * Before a direct write of [from, to): takes what is clean out of the cache, and locks the folios of
+ * which dirty blocks are about to be overwritten. They stay dirty: if the write fails, they are what the
+ * file holds. False, and nothing is kept, if that can't be done at once.
+ */
+bool user_keep_(struct user_cache *cache, int64_t from, int64_t to, struct cache_kept *kept);
+/* After it, of which `moved` bytes were written (or an error): forgets those blocks, and unlocks. */
+void user_let_go_(struct user_cache *cache, int64_t from, int64_t moved, struct cache_kept *kept);
+
 /* After uncached IO. What can't be written back stays: it must not be lost. */
 void user_leave_nothing_(struct user_cache *cache, int64_t offset, int64_t length);
 
@@ -164,6 +176,17 @@ static inline int64_t user_round_up_(int64_t offset)
 static inline int64_t user_smaller_(int64_t a, int64_t b)
 {
     return a < b ? a : b;
+}
+
+/* The blocks of a folio that [from, to) touches; it does touch the folio. */
+static inline uint32_t user_blocks_in_(const struct user_cache *cache, uint64_t number,
+                                       int64_t from, int64_t to)
+{
+    const int64_t start = (int64_t)(number << cache->shift);
+    const int64_t first = from > start ? from - start : 0;
+    const int64_t last = user_smaller_(to - start, cache->folio);
+
+    return folio_blocks((uint32_t)first, (uint32_t)last);
 }
 
 static inline int64_t user_size_(const struct user_cache *cache)

@@ -4,8 +4,7 @@
 
 #include <errno.h>
 
-/* The folio's lock is held exclusive; its blocks are not in the cache any more. Unlocks it. */
-static void drop_blocks(struct user_cache *cache, struct folio *folio, uint32_t blocks)
+void user_drop_locked_(struct user_cache *cache, struct folio *folio, uint32_t blocks)
 {
     folio->valid &= ~blocks;
     if (folio->valid || __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE)) {
@@ -25,16 +24,6 @@ static bool lock_to_drop(struct folio *folio, enum user_drop how)
     return true;
 }
 
-/* The blocks of a folio that [from, to) touches. */
-static uint32_t blocks_in(const struct user_cache *cache, uint64_t number, int64_t from, int64_t to)
-{
-    const int64_t start = (int64_t)(number << cache->shift);
-    const int64_t first = from > start ? from - start : 0;
-    const int64_t last = user_smaller_(to - start, cache->folio);
-
-    return folio_blocks((uint32_t)first, (uint32_t)last);
-}
-
 static void drop_locked(struct user_cache *cache, struct folio *folio, uint32_t blocks,
                         enum user_drop how)
 {
@@ -45,7 +34,7 @@ static void drop_locked(struct user_cache *cache, struct folio *folio, uint32_t 
     if (__atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE) & both)
         twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
     else
-        drop_blocks(cache, folio, blocks);
+        user_drop_locked_(cache, folio, blocks);
 }
 
 /* Takes the blocks that [from, to) touches out of the cache. 0 or -EAGAIN. */
@@ -65,7 +54,7 @@ int user_drop_(struct user_cache *cache, int64_t from, int64_t to, enum user_dro
         } else if (folio->owner != cache || folio->index != number) {
             twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
         } else {
-            drop_locked(cache, folio, blocks_in(cache, number, from, to), how);
+            drop_locked(cache, folio, user_blocks_in_(cache, number, from, to), how);
         }
         number++;
     }
@@ -83,6 +72,6 @@ int user_write_back_(struct user_cache *cache, int64_t offset, int64_t length)
 {
     if (length <= 0)
         return 0;
-    return writeback_range_(cache, user_folio_of_(cache, offset),
-                            user_folio_of_(cache, offset + (length - 1)));
+    return writeback_range_(cache, offset,
+                            length < INT64_MAX - offset ? offset + length : INT64_MAX);
 }

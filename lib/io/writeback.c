@@ -285,6 +285,13 @@ static void batch_add(struct batch *batch, struct folio *folio, uint32_t first, 
         (struct part){.folio = folio, .blocks = folio_blocks(within, within + length)};
 }
 
+/* A folio that had, when it was picked, something dirty. */
+struct pick {
+    uint64_t index;
+    struct folio *folio;
+    uint32_t blocks; /* that are to be written */
+};
+
 /* The last block of the file, of which only a part is the file's. */
 struct tail {
     char data[FOLIO_BLOCK];
@@ -320,13 +327,14 @@ static uint32_t blocks_of_file(const struct user_cache *cache, int64_t start, in
  * Takes the dirty blocks of a folio, which is locked exclusive and not being written. What a truncate
  * has cut off, and not taken out yet, stays dirty until it does.
  */
-static void take_blocks(struct pass *pass, struct folio *folio, struct tail *tail)
+static void take_blocks(struct pass *pass, const struct pick *pick, struct tail *tail)
 {
+    struct folio *folio = pick->folio;
     const struct user_cache *cache = pass->cache;
     const int64_t start = (int64_t)(folio->index << cache->shift);
     const int64_t size = user_size_(cache);
     const uint32_t dirty = __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE);
-    uint32_t blocks = dirty & blocks_of_file(cache, start, size);
+    uint32_t blocks = dirty & pick->blocks & blocks_of_file(cache, start, size);
 
     __atomic_store_n(&folio->dirty, (dirty & ~blocks) | blocks << 16, __ATOMIC_RELEASE);
     while (blocks) {
@@ -350,12 +358,6 @@ static void take_blocks(struct pass *pass, struct folio *folio, struct tail *tai
 }
 
 /* Passes. */
-
-/* A folio that had, when it was picked, something dirty. */
-struct pick {
-    uint64_t index;
-    struct folio *folio;
-};
 
 static int compare_picks(const void *a, const void *b)
 {
@@ -388,7 +390,7 @@ static bool has_something_to_write(struct pass *pass, const struct pick *pick)
         writeback_settle_(pass->cache, folio, FOLIO_DIRTY);
         dirty = __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE);
     }
-    return dirty != 0;
+    return (dirty & pick->blocks) != 0;
 }
 
 static void have_room(struct pass *pass)
@@ -409,7 +411,7 @@ static void write_folio(struct pass *pass, const struct pick *pick)
     if (has_something_to_write(pass, pick)) {
         if (pass->batch == NULL)
             pass->batch = batch_get(pass);
-        take_blocks(pass, pick->folio, &tail);
+        take_blocks(pass, pick, &tail);
     }
     twostate_iolock_release(&pick->folio->lock, TWOSTATE_EXCLUSIVE);
     if (tail.part.folio) {
@@ -437,21 +439,34 @@ static int64_t write_picks(struct user_cache *cache, struct pick *picks, unsigne
     return pass.error ? pass.error : (int64_t)pass.bytes;
 }
 
-bool writeback_clean_(struct user_cache *cache, uint64_t first, uint64_t last)
+/* Of the blocks of a folio that [from, to) touches, those that are not on disk. */
+static uint32_t not_on_disk(const struct user_cache *cache, const struct folio *folio,
+                            uint64_t number, int64_t from, int64_t to)
 {
-    for (uint64_t number = first; number <= last; number++) {
+    const uint32_t dirty = __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE);
+
+    return (dirty | dirty >> 16) & user_blocks_in_(cache, number, from, to);
+}
+
+bool writeback_clean_(struct user_cache *cache, int64_t from, int64_t to)
+{
+    const uint64_t last = user_folio_of_(cache, to - 1);
+
+    for (uint64_t number = user_folio_of_(cache, from); number <= last; number++) {
         const struct folio *folio = index_next_(&cache->index, number, last, &number);
 
         if (folio == NULL)
             return true;
-        if (__atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE))
+        if (not_on_disk(cache, folio, number, from, to))
             return false;
     }
     return true;
 }
 
-int writeback_range_(struct user_cache *cache, uint64_t first, uint64_t last)
+int writeback_range_(struct user_cache *cache, int64_t from, int64_t to)
 {
+    const uint64_t last = user_folio_of_(cache, to - 1);
+    uint64_t first = user_folio_of_(cache, from);
     struct pick picks[PICKS];
     struct folio *folio = NULL;
     int64_t result = 0;
@@ -465,8 +480,10 @@ int writeback_range_(struct user_cache *cache, uint64_t first, uint64_t last)
             folio = index_next_(&cache->index, first, last, &number);
             if (folio == NULL)
                 break;
-            if (__atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE))
-                picks[count++] = (struct pick){.index = number, .folio = folio};
+            if (not_on_disk(cache, folio, number, from, to))
+                picks[count++] = (struct pick){.index = number,
+                                               .folio = folio,
+                                               .blocks = user_blocks_in_(cache, number, from, to)};
             first = number + 1;
         }
         result = write_picks(cache, picks, count, true);
@@ -492,7 +509,8 @@ static unsigned pick_oldest(struct user_cache *cache, struct pick *picks, uint64
             break;
         if (folio->dirtied <= syncs && folio->since <= since &&
             (patient || (dirty & FOLIO_WRITING) == 0))
-            picks[count++] = (struct pick){.index = folio->index, .folio = folio};
+            picks[count++] =
+                (struct pick){.index = folio->index, .folio = folio, .blocks = FOLIO_DIRTY};
     }
     pthread_mutex_unlock(&cache->unwritten);
     return count;

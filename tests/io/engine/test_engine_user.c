@@ -197,6 +197,46 @@ static void dirty_bytes_beside_direct_data(void **state)
     free(data);
 }
 
+/* What a direct write covers is not written back first; what it covers in part is. */
+static void direct_write_over_dirty_blocks(void **state)
+{
+    struct fixture *f = *state;
+    char *data = memory_new(32768);
+    char *disk = memory_new(32768);
+
+    memset(data, 1, 32768);
+    assert_int_equal(twostate_pwrite(f->file, data, 32768, 0, 0), 32768);
+    assert_int_equal(twostate_fsync(f->file), 0);
+    for (int i = 2; i < 20; i++) {
+        struct pending pending = {0};
+        const uint64_t before = info_of(f).written_back;
+
+        memset(data, i, 32768);
+        assert_int_equal(twostate_pwrite(f->file, data, 32768, 0, 0), 32768);
+        memset(data, i + 100, 20480);
+        if (i % 2)
+            assert_int_equal(twostate_pwrite(f->file, data, 20480, 4096, DIRECT), 20480);
+        else
+            CHECK(twostate_pwritev_async(f->file, &(struct iovec){data, 20480}, 1, 4096, DIRECT,
+                                         pending_done, &pending) == 0 &&
+                  pending_wait(&pending) == 20480);
+        assert_int_equal(info_of(f).written_back, before);
+        assert_int_equal(twostate_pread(f->file, disk, 32768, 0, 0), 32768);
+        assert_true(disk[4095] == i && disk[24576] == i && disk[32767] == i);
+        assert_true(disk[4096] == (char)(i + 100) && disk[24575] == (char)(i + 100));
+        memset(data, i + 50, 512);
+        assert_int_equal(twostate_pwrite(f->file, data, 512, 512, DIRECT), 512);
+        assert_int_equal(info_of(f).written_back, before + 4096);
+        assert_int_equal(twostate_fsync(f->file), 0);
+        disk_read(&f->scratch, disk, 32768, 0);
+        assert_true(disk[0] == i && disk[512] == (char)(i + 50) && disk[1024] == i);
+        assert_true(disk[4096] == (char)(i + 100) && disk[24575] == (char)(i + 100));
+        assert_true(disk[24576] == i && disk[32767] == i);
+    }
+    free(disk);
+    free(data);
+}
+
 /* pitfall E03: nothing is read ahead into the cache while a direct request has the file. */
 static void no_readahead_beside_direct(void **state)
 {
@@ -343,6 +383,7 @@ int main(void)
         TEST(size_on_disk),
         TEST(buffer_changes_after_the_write),
         TEST(dirty_bytes_beside_direct_data),
+        TEST(direct_write_over_dirty_blocks),
         TEST(no_readahead_beside_direct),
         TEST(durable_write_syncs),
         TEST(more_requests_than_memory),
