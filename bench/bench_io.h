@@ -101,6 +101,9 @@ struct io_crew {
 /* Steps in a second, of all threads. while_running, if not NULL, is called meanwhile, each ms. */
 double io_crew_run(struct io_crew *crew, uint64_t slice_ns, void (*while_running)(void *context));
 
+/* A row that could not be made stops the program: no goal is to be reached for want of figures. */
+void io_add_row(json_t *rows, json_t *row);
+
 /*
  * The ops_per_s (or what key names) of the row that has all that the pattern has, which is freed;
  * NaN if there is no such row.

@@ -14,6 +14,15 @@ static inline uint64_t clock_ns(void)
     return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
+/* What all threads of the process have used of the processors. */
+static inline uint64_t clock_cpu_ns(void)
+{
+    struct timespec used;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000000U + (uint64_t)used.tv_nsec;
+}
+
 /* A clock_gettime costs as much as several locks; the cycle counter a fraction of that. */
 static inline uint64_t clock_ticks(void)
 {

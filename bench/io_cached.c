@@ -125,6 +125,7 @@ static struct place make_place(const struct impl *impl, const char *dir, int64_t
             mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (place.memory == MAP_FAILED)
             io_die("memory", errno);
+        madvise(place.memory, (size_t)size, MADV_HUGEPAGE); /* as the engine's cache */
         memset(place.memory, 0x5a, (size_t)size);
         return place;
     }
@@ -191,11 +192,11 @@ static void say(const struct load *load, unsigned b, unsigned threads, const cha
     printf("%-10s %-6s %7u |", load->name, blocks[b].name, threads);
     for (unsigned i = 0; i < IMPLS; i++) {
         printf(" %15.0f", medians[i].ops_per_s / 1000);
-        json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "case",
-                                              load->name, "impl", impls[i].name, "fs", fs, "block",
-                                              blocks[b].bytes, "threads", (int)threads, "ops_per_s",
-                                              report_number(medians[i].ops_per_s), "cpu_ns_per_op",
-                                              report_number(medians[i].cpu_ns)));
+        io_add_row(rows,
+                   json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "case", load->name, "impl",
+                             impls[i].name, "fs", fs, "block", blocks[b].bytes, "threads",
+                             (int)threads, "ops_per_s", report_number(medians[i].ops_per_s),
+                             "cpu_ns_per_op", report_number(medians[i].cpu_ns)));
     }
     printf(" | %9.2f %9.2f %9.3f%s\n", medians[USER].ops_per_s / medians[KERNEL].ops_per_s,
            medians[USER].ops_per_s / medians[MEMCPY].ops_per_s,

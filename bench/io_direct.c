@@ -40,12 +40,19 @@ struct load {
     unsigned left; /* or, polled, counted down */
     bool polled;
     uint64_t slice_ns;
+    uint64_t cpu_ns; /* of the processors, at the start; then: that it took */
     struct slot slots[MAX_DEPTH];
 };
 
 static void load_starts(struct load *load)
 {
+    load->cpu_ns = clock_cpu_ns();
     load->end = clock_ns() + load->slice_ns;
+}
+
+static void load_ends(struct load *load)
+{
+    load->cpu_ns = clock_cpu_ns() - load->cpu_ns;
 }
 
 /* Counts a completed request; false: the time is up, and it is not counted. */
@@ -131,6 +138,7 @@ static void by_twostate(struct load *load, enum twostate_cache cache, bool polle
         by_polling(load, engine.engine);
     else
         by_thread(load);
+    load_ends(load);
     io_engine_close(&engine);
 }
 
@@ -193,6 +201,7 @@ static void by_liburing(struct load *load)
         }
         io_uring_cq_advance(&ring, seen);
     }
+    load_ends(load);
     io_uring_queue_exit(&ring);
 }
 
@@ -207,9 +216,14 @@ static const struct impl {
 
 #define IMPLS ((unsigned)COUNT(impls))
 
-/* Operations in a second; adds its times to those of other runs. */
-static double run_once(const struct io_file *file, const struct impl *impl, bool write,
-                       unsigned depth, uint64_t slice_ns, struct hist *times)
+struct outcome {
+    double *ops_per_s; /* of each run */
+    double *cpu_ns;    /* of the processors, for an operation */
+    struct hist times;
+};
+
+static void run_once(const struct io_file *file, const struct impl *impl, bool write,
+                     unsigned depth, uint64_t slice_ns, struct outcome *outcome, unsigned run)
 {
     static struct load load;
     uint64_t done = 0;
@@ -228,47 +242,54 @@ static double run_once(const struct io_file *file, const struct impl *impl, bool
     impl->run(&load);
     for (unsigned i = 0; i < depth; i++) {
         done += load.slots[i].done;
-        hist_merge(times, &load.slots[i].times);
+        hist_merge(&outcome->times, &load.slots[i].times);
         free(load.slots[i].iov.iov_base);
     }
     sem_destroy(&load.idle);
-    return (double)done * 1e9 / (double)slice_ns;
+    outcome->ops_per_s[run] = (double)done * 1e9 / (double)slice_ns;
+    outcome->cpu_ns[run] = (double)load.cpu_ns / (double)(done + depth);
 }
 
 static json_t *say(const struct io_file *file, const struct impl *impl, bool write, unsigned depth,
-                   double ops_per_s, const struct hist *times)
+                   struct outcome *outcome, unsigned runs)
 {
-    printf("%-6s %5u  %-16s %-7s %10.0f | %9.1f %9.1f %9.1f %9.1f\n", write ? "write" : "read",
-           depth, impl->name, impl->completions, ops_per_s, hist_us(times, 0.5),
-           hist_us(times, 0.99), hist_us(times, 0.999), hist_us(times, 1));
+    const double ops_per_s = report_median(outcome->ops_per_s, runs);
+    const double cpu_ns = report_median(outcome->cpu_ns, runs);
+    const struct hist *times = &outcome->times;
+
+    printf("%-6s %5u  %-16s %-7s %10.0f | %9.1f %9.1f %9.1f %9.1f | %8.2f\n",
+           write ? "write" : "read", depth, impl->name, impl->completions, ops_per_s,
+           hist_us(times, 0.5), hist_us(times, 0.99), hist_us(times, 0.999), hist_us(times, 1),
+           cpu_ns / 1000);
     return json_pack(
-        "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o}", "case", "direct",
+        "{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "case", "direct",
         "impl", impl->name, "completions", impl->completions, "fs", file->fs, "block", IO_BLOCK,
         "threads", 1, "depth", (int)depth, "op", write ? "write" : "read", "ops_per_s",
         report_number(ops_per_s), "p50_us", report_number(hist_us(times, 0.5)), "p99_us",
         report_number(hist_us(times, 0.99)), "p999_us", report_number(hist_us(times, 0.999)),
-        "max_us", report_number(hist_us(times, 1)));
+        "max_us", report_number(hist_us(times, 1)), "cpu_ns_per_op", report_number(cpu_ns));
 }
 
 /* One kind at one depth, the implementations in turns. */
 static void measure(const struct io_file *file, const struct io_options *options, bool write,
                     unsigned depth, json_t *rows)
 {
-    static struct hist times[IMPLS];
+    static struct outcome outcomes[IMPLS];
     const uint64_t slice_ns = options->quick ? 200000000 : 1000000000;
-    double *ops_per_s = io_alloc((size_t)IMPLS * options->runs, sizeof(*ops_per_s));
 
-    memset(times, 0, sizeof(times));
+    memset(outcomes, 0, sizeof(outcomes));
+    for (unsigned i = 0; i < IMPLS; i++) {
+        outcomes[i].ops_per_s = io_alloc(options->runs, sizeof(double));
+        outcomes[i].cpu_ns = io_alloc(options->runs, sizeof(double));
+    }
     for (unsigned run = 0; run < options->runs; run++)
         for (unsigned i = 0; i < IMPLS; i++)
-            ops_per_s[i * options->runs + run] =
-                run_once(file, &impls[i], write, depth, slice_ns, &times[i]);
+            run_once(file, &impls[i], write, depth, slice_ns, &outcomes[i], run);
     for (unsigned i = 0; i < IMPLS; i++) {
-        const double median = report_median(ops_per_s + (size_t)i * options->runs, options->runs);
-
-        json_array_append_new(rows, say(file, &impls[i], write, depth, median, &times[i]));
+        io_add_row(rows, say(file, &impls[i], write, depth, &outcomes[i], options->runs));
+        free(outcomes[i].ops_per_s);
+        free(outcomes[i].cpu_ns);
     }
-    free(ops_per_s);
 }
 
 static const unsigned depths[] = {1, 8, MAX_DEPTH};
@@ -305,8 +326,8 @@ json_t *io_direct(const struct io_options *options)
     json_t *rows = json_array();
 
     printf("direct IO, %d bytes at random, one file on %s\n\n", IO_BLOCK, file.fs);
-    printf("%-6s %5s  %-16s %-7s %10s | %9s %9s %9s %9s\n", "op", "depth", "impl", "called",
-           "ops/s", "p50 us", "p99", "p99.9", "max");
+    printf("%-6s %5s  %-16s %-7s %10s | %9s %9s %9s %9s | %8s\n", "op", "depth", "impl", "called",
+           "ops/s", "p50 us", "p99", "p99.9", "max", "CPU us");
     for (unsigned write = 0; write < 2; write++)
         for (size_t d = 0; d < COUNT(depths); d++)
             measure(&file, options, write, depths[d], rows);

@@ -156,6 +156,12 @@ void io_engine_warm(const struct io_engine *engine, int64_t size)
     free(chunk);
 }
 
+void io_add_row(json_t *rows, json_t *row)
+{
+    if (json_array_append_new(rows, row) != 0)
+        io_die("a row of figures", EINVAL);
+}
+
 static bool matches(const json_t *row, json_t *pattern)
 {
     const char *key;

@@ -25,25 +25,27 @@
 #define FAR_FOLIOS        64
 #define MANY_FOLIOS       10000
 #define MANY_FILES        10000
+#define ALL_FILES         11111 /* of all rows, which are open at once */
 #define QUICK_FOLIOS      1000
-#define QUICK_FILES       100
-#define SPARE_DESCRIPTORS 100
+#define QUICK_FILES       111
+#define SPARE_DESCRIPTORS 200
+#define MOST_SPREADS      16
 #define FLAT              1.25 /* most over least of what should be the same */
 
-/* Folios of files, all cached. */
+/* Folios of files, all cached; and what was measured of them. */
 struct spread {
+    const char *name;
     struct twostate_engine *engine;
+    struct twostate_file *first; /* with it comes what all files share; not one of the following */
     struct twostate_file **files;
     unsigned count;  /* files */
     unsigned folios; /* of each file */
     int64_t size;    /* of each file */
     int64_t stride;  /* from one folio to the next */
-};
 
-/* What was measured of one. */
-struct cost {
-    double ns;           /* of an operation */
-    double folio_bytes;  /* of heap for each folio, beside its data */
+    double ns;          /* of an operation, and */
+    double cpu_ns;      /* of the processor for it, which others that run meanwhile hardly change */
+    double folio_bytes; /* of heap for each folio, beside its data */
     double opened_bytes; /* of heap for each open file */
 };
 
@@ -68,28 +70,31 @@ static int64_t heap(void)
     return (int64_t)(info.uordblks + info.hblkhd);
 }
 
+static void open_file(const struct spread *spread, const char *dir, struct twostate_file **opened)
+{
+    const struct twostate_file_options options = {.cache = TWOSTATE_CACHE_USER};
+    struct io_file file = io_file_make(dir, spread->size, false);
+    char path[64];
+
+    io_file_path(file.fd, path);
+    io_check("opening a file",
+             twostate_file_open_with(spread->engine, path, O_RDWR, 0, &options, opened), 0);
+    io_file_destroy(&file);
+}
+
 /* Returns the bytes of heap that an open file takes. */
 static double open_files(struct spread *spread, const char *dir)
 {
     const struct twostate_engine_options options = {
         .cache_bytes = 512 << 20, .dirty_percent = 90, .writeback_ms = NEVER_MS};
-    const struct twostate_file_options file_options = {.cache = TWOSTATE_CACHE_USER};
     int64_t before;
 
     spread->files = io_alloc(spread->count, sizeof(struct twostate_file *));
     io_check("an engine", twostate_engine_create(&options, &spread->engine), 0);
+    open_file(spread, dir, &spread->first);
     before = heap();
-    for (unsigned i = 0; i < spread->count; i++) {
-        struct io_file file = io_file_make(dir, spread->size, false);
-        char path[64];
-
-        io_file_path(file.fd, path);
-        io_check("opening a file",
-                 twostate_file_open_with(spread->engine, path, O_RDWR, 0, &file_options,
-                                         &spread->files[i]),
-                 0);
-        io_file_destroy(&file);
-    }
+    for (unsigned i = 0; i < spread->count; i++)
+        open_file(spread, dir, &spread->files[i]);
     return (double)(heap() - before) / spread->count;
 }
 
@@ -97,6 +102,7 @@ static void close_files(struct spread *spread)
 {
     for (unsigned i = 0; i < spread->count; i++)
         io_check("closing a file", twostate_file_close(spread->files[i]), 0);
+    io_check("closing a file", twostate_file_close(spread->first), 0);
     io_check("ending the engine", twostate_engine_destroy(spread->engine), 0);
     free(spread->files);
 }
@@ -118,43 +124,44 @@ static double touch(const struct spread *spread)
     return (double)took / ((double)spread->count * spread->folios);
 }
 
-static double ns_of_a_step(struct spread *spread, const struct io_options *options)
+/* All of them in turns, so that a disturbance meets all of them. */
+static void run_all(struct spread *spreads, unsigned count, const struct io_options *options)
 {
     const uint64_t slice_ns = options->quick ? 20000000 : 200000000;
-    double *runs = io_alloc(options->runs, sizeof(*runs));
-    double median;
+    const size_t each = options->runs;
+    double *ns = io_alloc(2 * count * each, sizeof(*ns));
+    double *cpu_ns = ns + count * each;
 
-    for (unsigned run = 0; run < options->runs; run++) {
-        struct io_crew crew = {.step = step, .context = spread, .threads = 1};
+    for (unsigned run = 0; run < options->runs; run++)
+        for (unsigned i = 0; i < count; i++) {
+            struct io_crew crew = {.step = step, .context = &spreads[i], .threads = 1};
 
-        runs[run] = 1e9 / io_crew_run(&crew, slice_ns, NULL);
+            report_progress(run * count + i, options->runs * count, spreads[i].name);
+            ns[i * each + run] = 1e9 / io_crew_run(&crew, slice_ns, NULL);
+            cpu_ns[i * each + run] = crew.cpu_ns;
+        }
+    report_progress(1, 1, "");
+    for (unsigned i = 0; i < count; i++) {
+        spreads[i].ns = report_median(ns + i * each, each);
+        spreads[i].cpu_ns = report_median(cpu_ns + i * each, each);
     }
-    median = report_median(runs, options->runs);
-    free(runs);
-    return median;
+    free(ns);
 }
 
-static void measure(const char *name, struct spread spread, const struct io_options *options,
-                    json_t *rows)
+static void say(const struct spread *spread, const char *fs, json_t *rows)
 {
-    struct cost cost = {0};
-
-    spread.stride = spread.size / spread.folios / FOLIO * FOLIO;
-    cost.opened_bytes = open_files(&spread, options->dir);
-    cost.folio_bytes = touch(&spread);
-    cost.ns = ns_of_a_step(&spread, options);
-    close_files(&spread);
-    printf("%-6s %7u %12.0f %8u | %10.1f %12.0f %12.0f\n", name, spread.count,
-           (double)spread.size / (double)IO_MIB, spread.folios * spread.count, cost.ns,
-           cost.folio_bytes, cost.opened_bytes);
-    json_array_append_new(
-        rows,
-        json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:o, s:o, s:o, s:o}", "case", name, "impl",
-                  "twostate_user", "fs", io_fs_name(options->dir), "block", IO_BLOCK, "threads", 1,
-                  "files", (int)spread.count, "file_bytes", (json_int_t)spread.size, "ops_per_s",
-                  report_number(1e9 / cost.ns), "ns_per_op", report_number(cost.ns),
-                  "bytes_per_folio", report_number(FOLIO + cost.folio_bytes), "bytes_per_open_file",
-                  report_number(cost.opened_bytes)));
+    printf("%-6s %7u %12.1f %8u | %10.1f %10.1f %12.0f %12.0f\n", spread->name, spread->count,
+           (double)spread->size / (double)IO_MIB, spread->folios * spread->count, spread->ns,
+           spread->cpu_ns, spread->folio_bytes, spread->opened_bytes);
+    io_add_row(rows,
+               json_pack("{s:s, s:s, s:s, s:i, s:i, s:i, s:I, s:o, s:o, s:o, s:o, s:o}", "case",
+                         spread->name, "impl", "twostate_user", "fs", fs, "block", IO_BLOCK,
+                         "threads", 1, "files", (int)spread->count, "file_bytes",
+                         (json_int_t)spread->size, "ops_per_s", report_number(1e9 / spread->ns),
+                         "ns_per_op", report_number(spread->ns), "cpu_ns_per_op",
+                         report_number(spread->cpu_ns), "bytes_per_folio",
+                         report_number(FOLIO + spread->folio_bytes), "bytes_per_open_file",
+                         report_number(spread->opened_bytes)));
 }
 
 static unsigned open_descriptors(void)
@@ -170,25 +177,22 @@ static unsigned open_descriptors(void)
     return n;
 }
 
-static unsigned descriptors_of_a_file(const char *dir)
+static unsigned descriptors_with(unsigned files, const char *dir)
 {
-    struct spread spread = {.count = 1, .size = FOLIO};
-    unsigned before, after;
+    struct spread spread = {.count = files, .size = FOLIO};
+    unsigned n;
 
     open_files(&spread, dir);
-    after = open_descriptors();
-    io_check("closing a file", twostate_file_close(spread.files[0]), 0);
-    before = open_descriptors();
-    io_check("ending the engine", twostate_engine_destroy(spread.engine), 0);
-    free(spread.files);
-    return after - before;
+    n = open_descriptors();
+    close_files(&spread);
+    return n;
 }
 
 /* Raises the limit of descriptors as far as needed, or as it goes. How many files may be open? */
 static unsigned most_files(const char *dir)
 {
-    const unsigned each = descriptors_of_a_file(dir);
-    const rlim_t wanted = (rlim_t)MANY_FILES * each + SPARE_DESCRIPTORS;
+    const unsigned each = descriptors_with(2, dir) - descriptors_with(1, dir);
+    const rlim_t wanted = (rlim_t)ALL_FILES * each + SPARE_DESCRIPTORS;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -205,7 +209,7 @@ static unsigned most_files(const char *dir)
                 io_die("the limit of descriptors", errno);
         }
     }
-    return limit.rlim_cur >= wanted ? MANY_FILES
+    return limit.rlim_cur >= wanted ? ALL_FILES
                                     : (unsigned)((limit.rlim_cur - SPARE_DESCRIPTORS) / each);
 }
 
@@ -223,39 +227,61 @@ static double most_over_least(const json_t *rows, const char *name, const char *
         least = fmin(least, value);
         most = fmax(most, value);
     }
-    return most / least;
+    return most > 0 ? most / least : NAN;
+}
+
+/* What is compared; how many. */
+static unsigned plan(struct spread *spreads, const struct io_options *options)
+{
+    static const int64_t sizes[] = {1, 16, 256, 4096, 102400}; /* MiB */
+    const unsigned folios = options->quick ? QUICK_FOLIOS : MANY_FOLIOS;
+    unsigned left = options->quick ? QUICK_FILES : most_files(options->dir);
+    unsigned n = 0;
+
+    for (; n < COUNT(sizes); n++)
+        spreads[n] = (struct spread){
+            .name = "size", .count = 1, .folios = FAR_FOLIOS, .size = sizes[n] * IO_MIB};
+    for (unsigned count = 1; count <= MANY_FILES && left > 0; count *= 10, n++) {
+        const unsigned files = count < left ? count : left;
+
+        spreads[n] = (struct spread){.name = "files",
+                                     .count = files,
+                                     .folios = folios / files,
+                                     .size = (int64_t)(folios / files) * FOLIO};
+        left -= files;
+    }
+    return n;
 }
 
 void io_flat(const struct io_options *options, json_t *rows)
 {
-    static const int64_t sizes[] = {1, 16, 256, 4096, 102400}; /* MiB */
-    const unsigned folios = options->quick ? QUICK_FOLIOS : MANY_FOLIOS;
-    const unsigned most = options->quick ? QUICK_FILES : most_files(options->dir);
+    struct spread spreads[MOST_SPREADS];
+    const unsigned count = plan(spreads, options);
 
-    printf("%-6s %7s %12s %8s | %10s %12s %12s\n", "case", "files", "MiB of each", "folios",
-           "ns/op", "bytes/folio", "bytes/file");
-    for (size_t i = 0; i < COUNT(sizes); i++)
-        measure("size",
-                (struct spread){.count = 1, .folios = FAR_FOLIOS, .size = sizes[i] * IO_MIB},
-                options, rows);
-    for (unsigned count = 1; count <= MANY_FILES; count *= 10) {
-        struct spread spread = {.count = count < most ? count : most};
+    for (unsigned i = 0; i < count; i++) {
+        struct spread *spread = &spreads[i];
 
-        spread.folios = folios / spread.count;
-        spread.size = (int64_t)spread.folios * FOLIO;
-        measure("files", spread, options, rows);
-        if (count >= most)
-            break;
+        report_progress(i, count, "opening files");
+        spread->stride = spread->size / spread->folios / FOLIO * FOLIO;
+        spread->opened_bytes = open_files(spread, options->dir);
+        spread->folio_bytes = touch(spread);
     }
-    if (most < MANY_FILES && !options->quick)
-        printf("%u files: that many descriptors this process may have\n", most);
+    run_all(spreads, count, options);
+    printf("%-6s %7s %12s %8s | %10s %10s %12s %12s\n", "case", "files", "MiB of each", "folios",
+           "ns/op", "CPU ns", "bytes/folio", "bytes/file");
+    for (unsigned i = 0; i < count; i++) {
+        say(&spreads[i], io_fs_name(options->dir), rows);
+        close_files(&spreads[i]);
+    }
+    if (spreads[count - 1].count < MANY_FILES && !options->quick)
+        printf("10,000 files at once are more descriptors than this process may have\n");
     putchar('\n');
-    report_goal("time of an operation, 1 MiB to 100 GiB, most over least",
-                most_over_least(rows, "size", "ns_per_op"), false, FLAT);
+    report_goal("CPU time of an operation, 1 MiB to 100 GiB, most over least",
+                most_over_least(rows, "size", "cpu_ns_per_op"), false, FLAT);
     report_goal("memory for a folio, 1 MiB to 100 GiB, most over least",
                 most_over_least(rows, "size", "bytes_per_folio"), false, FLAT);
-    report_goal("time of an operation, 1 file to many, most over least",
-                most_over_least(rows, "files", "ns_per_op"), false, FLAT);
+    report_goal("CPU time of an operation, 1 file to many, most over least",
+                most_over_least(rows, "files", "cpu_ns_per_op"), false, FLAT);
     report_goal("memory for a folio, 1 file to many, most over least",
                 most_over_least(rows, "files", "bytes_per_folio"), false, FLAT);
     report_goal("memory for an open file, 1 file to many, most over least",

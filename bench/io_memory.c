@@ -109,7 +109,7 @@ static const struct load {
 
 static void press(const struct load *load, const struct io_options *options, json_t *rows)
 {
-    const int64_t budget = (options->quick ? 32 : 256) * IO_MIB;
+    const int64_t budget = (options->quick ? 64 : 256) * IO_MIB;
     const struct twostate_engine_options engine_options = {.cache_bytes = (uint64_t)budget};
     struct pressure pressure = {
         .file = io_file_make(options->dir, load->size ? load->size : 2 * budget, load->size == 0)};
@@ -124,13 +124,13 @@ static void press(const struct load *load, const struct io_options *options, jso
     io_engine_close(&pressure.engine);
     printf("%-52s %8.1f %8.1f %8.1f %10.0f\n", load->says, in_mib(budget),
            in_mib((int64_t)pressure.most_used), in_mib(pressure.most_grown), ops_per_s);
-    json_array_append_new(
-        rows, json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:I, s:I, s:I}", "case", load->name, "impl",
-                        "twostate_user", "fs", pressure.file.fs, "block",
-                        load->step == write_large ? IO_LARGEST : IO_BLOCK, "threads",
-                        (int)crew.threads, "ops_per_s", report_number(ops_per_s), "budget_bytes",
-                        (json_int_t)budget, "most_used_bytes", (json_int_t)pressure.most_used,
-                        "most_grown_bytes", (json_int_t)pressure.most_grown));
+    io_add_row(rows,
+               json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:I, s:I, s:I}", "case", load->name,
+                         "impl", "twostate_user", "fs", pressure.file.fs, "block",
+                         load->step == write_large ? IO_LARGEST : IO_BLOCK, "threads",
+                         (int)crew.threads, "ops_per_s", report_number(ops_per_s), "budget_bytes",
+                         (json_int_t)budget, "most_used_bytes", (json_int_t)pressure.most_used,
+                         "most_grown_bytes", (json_int_t)pressure.most_grown));
     io_file_destroy(&pressure.file);
 }
 

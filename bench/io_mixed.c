@@ -294,8 +294,8 @@ json_t *io_mixed(const struct io_options *options)
            "max", "p99.9", "max");
     for (unsigned i = 0; i < IMPLS; i++)
         for (unsigned side = impls[i].alone ? DIRECT : BUFFERED; side < SIDES; side++)
-            json_array_append_new(rows, say(places[0].file.fs, &impls[i], (enum side)side,
-                                            &sums[i][side], options->runs));
+            io_add_row(rows, say(places[0].file.fs, &impls[i], (enum side)side, &sums[i][side],
+                                 options->runs));
     goals(rows);
     for (unsigned i = 0; i < IMPLS * SIDES; i++)
         free(sums[i / SIDES][i % SIDES].ops_per_s);

@@ -151,11 +151,11 @@ static void measure(const struct target *target, const struct load *load, unsign
 
         printf("%-12s %8lld  %-14s %-22s %10.0f %10.0f\n", load->name, (long long)load->block,
                impls[i].name, impls[i].says, median, median * (double)load->block / (double)IO_MIB);
-        json_array_append_new(
-            rows, json_pack("{s:s, s:s, s:s, s:I, s:i, s:I, s:o}", "case", load->name, "impl",
-                            impls[i].name, "fs", target->file->fs, "block", (json_int_t)load->block,
-                            "threads", 1, "bytes", (json_int_t)load->count * load->block,
-                            "ops_per_s", report_number(median)));
+        io_add_row(rows, json_pack("{s:s, s:s, s:s, s:I, s:i, s:I, s:o}", "case", load->name,
+                                   "impl", impls[i].name, "fs", target->file->fs, "block",
+                                   (json_int_t)load->block, "threads", 1, "bytes",
+                                   (json_int_t)load->count * load->block, "ops_per_s",
+                                   report_number(median)));
     }
     free(ops_per_s);
 }
