@@ -61,6 +61,8 @@ struct driver {
     int64_t (*size)(struct driver_file *file);
     /* How long this thread's last call but transfer waited for its turn, in nanoseconds. */
     int64_t (*waited_ns)(void);
+    /* What a user cache did. NULL: there is none. */
+    void (*query)(struct driver_file *file, struct twostate_engine_info *info);
     int (*close)(struct driver_file *file);
 };
 

@@ -180,6 +180,11 @@ static int64_t engine_size(struct driver_file *file)
     return error ? error : stat.size;
 }
 
+static void engine_query(struct driver_file *file, struct twostate_engine_info *info)
+{
+    twostate_engine_query(((struct twostate_driver_file *)file)->engine, info);
+}
+
 static int engine_close(struct driver_file *file)
 {
     struct twostate_driver_file *own = (struct twostate_driver_file *)file;
@@ -195,6 +200,7 @@ const struct driver driver_user = {
     .cache = "user",
     .title = "twostate, user cache",
     .open = user_open,
+    .query = engine_query,
     .transfer = engine_transfer,
     .append = engine_append,
     .truncate = engine_truncate,

@@ -181,11 +181,28 @@ static void add_up(const struct load *load, struct load_result *result)
     }
 }
 
+/* After a fsync: so all of it has been written back. */
+static void ask_cache(struct load *load, struct load_result *result)
+{
+    struct twostate_engine_info info = {0};
+
+    if (load->driver->query == NULL)
+        return;
+    load->driver->query(load->file, &info);
+    result->cache_bytes = info.cache_limit;
+    result->cache_misses += info.cache_misses;
+    result->cache_evicted += info.cache_evicted;
+    result->written_back += info.written_back;
+}
+
 /* Makes durable what was written, and lets go of the file. Its errors are those of a fsync. */
 static void finish(struct load *load, struct load_result *result)
 {
     struct kind_result *fsync = &result->kinds[KIND_FSYNC];
-    int errors[] = {load->driver->fsync(load->file), load->driver->close(load->file)};
+    int errors[2] = {load->driver->fsync(load->file)};
+
+    ask_cache(load, result);
+    errors[1] = load->driver->close(load->file);
 
     /* The engine's close repeats what no fsync has told; the other drivers' tells nothing new. */
     for (unsigned i = 0; i < 2; i++) {

@@ -42,6 +42,7 @@ struct load_result {
     double seconds;
     struct kind_result kinds[KIND_COUNT];
     uint64_t fsync_eio;
+    uint64_t cache_bytes, cache_misses, cache_evicted, written_back; /* of a user cache */
     int unchecked; /* -errno if at the end the file could not be read to check it, else 0 */
 };
 

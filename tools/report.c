@@ -65,6 +65,10 @@ void report_print(const struct load_result *result)
     for (unsigned i = 0; i < KIND_COUNT; i++)
         if (result->kinds[i].ops > 0 || result->kinds[i].found[FOUND_LOST] > 0)
             print_row(kind_names[i], &result->kinds[i], result->seconds);
+    if (result->cache_bytes > 0)
+        printf("user cache, %.1f MiB: %llu folios read, %llu evicted, %.1f MB written back\n",
+               (double)result->cache_bytes / (1 << 20), (unsigned long long)result->cache_misses,
+               (unsigned long long)result->cache_evicted, (double)result->written_back / 1e6);
     report_verdict(result);
 }
 
@@ -79,16 +83,27 @@ static json_t *kind_json(const struct kind_result *kind, double seconds)
         (json_int_t)kind->found[FOUND_LOST], "errors", (json_int_t)kind->errors);
 }
 
+static json_t *cache_json(const struct load_result *result)
+{
+    return json_pack("{s:I, s:I, s:I, s:I}", "bytes", (json_int_t)result->cache_bytes, "misses",
+                     (json_int_t)result->cache_misses, "evicted", (json_int_t)result->cache_evicted,
+                     "written_back", (json_int_t)result->written_back);
+}
+
 json_t *report_json(const struct load_result *result, const struct load_options *options)
 {
     json_t *kinds = json_object();
 
     for (unsigned i = 0; i < KIND_COUNT; i++)
         json_object_set_new(kinds, kind_names[i], kind_json(&result->kinds[i], result->seconds));
-    return json_pack("{s:s, s:s, s:o, s:I, s:I, s:f}", "lock", result->driver->name, "cache",
-                     result->driver->cache, "kinds", kinds, "fsync_eio",
-                     (json_int_t)result->fsync_eio, "seed", (json_int_t)options->seed, "seconds",
-                     result->seconds);
+    json_t *run =
+        json_pack("{s:s, s:s, s:o, s:I, s:I, s:f}", "lock", result->driver->name, "cache",
+                  result->driver->cache, "kinds", kinds, "fsync_eio", (json_int_t)result->fsync_eio,
+                  "seed", (json_int_t)options->seed, "seconds", result->seconds);
+
+    if (result->cache_bytes > 0)
+        json_object_set_new(run, "user_cache", cache_json(result));
+    return run;
 }
 
 json_t *report_root(json_t *runs)

@@ -55,6 +55,7 @@ def run_json(directory, *arguments, status=0):
 def check_entry(entry):
     check(entry["lock"] in LOCKS, "lock")
     check((entry["lock"], entry["cache"]) in COMPARED, "cache")
+    check(entry["cache"] == "user" or "user_cache" not in entry, "user_cache")
     check(isinstance(entry["fsync_eio"], int), "fsync_eio")
     check(sorted(entry["kinds"]) == sorted(KINDS), "kinds")
     for name, kind in entry["kinds"].items():
@@ -377,6 +378,10 @@ def small_cache(directory):
     runs, _ = run_json(directory, "--seconds", SECONDS, "--size", "64M", "--cache", "user",
                        "--cache-bytes", "4M")
     check_clean(runs[0])
+    about = runs[0]["user_cache"]
+    check(0 < about["bytes"] <= 4 << 20, "--cache-bytes")
+    for field in ("misses", "evicted", "written_back"):
+        check(about[field] > 0, field)
     runs, _ = run_json(directory, "--ops", "2000", "--size", "8M", "--cache", "user",
                        "--cache-bytes", "4M", "--async", "4", "--block-sizes", "512,4k,1M",
                        "--unaligned", "50", "--truncate", "2@50")
