@@ -218,7 +218,7 @@ static bool explained(const struct appended *appended, int64_t at, uint32_t plac
         if (placed & 1U << i)
             continue;
         all = false;
-        if (memcmp(appended->tail + at, memory_data(flight->op->data), (size_t)flight->result))
+        if (memcmp(appended->tail + at, memory_data(flight->op->data), (size_t)flight->result) != 0)
             continue;
         if (explained(appended, at + flight->result, placed | 1U << i))
             return true;

@@ -10,6 +10,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,8 +50,8 @@ static void show_progress(void *arg)
     if (!f->options.progress || now - f->shown < NS_PER_S / 2)
         return;
     f->shown = now;
-    fprintf(stderr, "\r%.0f s: %llu operations \033[K", (double)(now - f->begun) / 1e9,
-            (unsigned long long)(f->done + report_get(&f->report->done)));
+    fprintf(stderr, "\r%.0f s: %" PRIu64 " operations \033[K", (double)(now - f->begun) / 1e9,
+            f->done + report_get(&f->report->done));
 }
 
 static enum outcome run_once(struct fuzz *f, const struct script *script, bool quiet)
@@ -117,9 +118,8 @@ static void failed(struct fuzz *f, const char *what, uint64_t seed)
 {
     if (f->options.progress)
         fputs("\r\033[K", stderr);
-    printf("FAILED after %llu operations, %s %llu: %s\n",
-           (unsigned long long)(f->done + report_get(&f->report->done)), what,
-           (unsigned long long)seed, f->report->message);
+    printf("FAILED after %" PRIu64 " operations, %s %" PRIu64 ": %s\n",
+           f->done + report_get(&f->report->done), what, seed, f->report->message);
     (void)fflush(stdout);
 }
 

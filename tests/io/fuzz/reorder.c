@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define DELAY_US 200
-#define BLOCK    4096
+#define BLOCK    ((size_t)4096)
 
 struct held {
     struct cds_list_head node;
