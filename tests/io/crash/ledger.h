@@ -41,6 +41,8 @@ enum event_kind {
     EVENT_SUBMIT,   /* a write is about to begin */
     EVENT_COMPLETE, /* it was acknowledged */
     EVENT_DURABLE,  /* it was acknowledged as durable */
+    EVENT_ZERO,     /* cells are about to be cut off or punched out */
+    EVENT_ZEROED,   /* they are */
     EVENT_SYNCED,   /* so was all that was complete before event number `offset` */
     EVENT_LIFE,     /* a process took over the file: what was only complete may be gone */
     EVENT_FAILED,   /* a call answered `offset`, which it must not */
@@ -51,7 +53,7 @@ struct event {
     uint32_t place;    /* the first cell, or RECORD */
     uint32_t count;    /* cells; words of a record */
     uint32_t version;  /* of a write, unique */
-    int64_t offset;    /* of a record, once it is known, else -1 */
+    int64_t offset;    /* of a record, once it is known; of a ZERO: the new size; else -1 */
     uint64_t position; /* in the log of the disk's writes: before a SUBMIT, after an answer */
 };
 

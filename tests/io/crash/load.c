@@ -300,6 +300,47 @@ static void sync_some(struct worker *w)
                     way == 1 ? twostate_fsync(w->file) : twostate_fdatasync(w->file));
 }
 
+static void note_zeroed(const struct load *load, struct event event, int64_t result)
+{
+    event.kind = EVENT_ZEROED;
+    if (result)
+        note_failure(load, result);
+    else
+        note(load, event);
+}
+
+static void punch_some(struct worker *w)
+{
+    struct request request = choose_cells(w);
+
+    if (request.length == 0 || overlaps(w, &request.event))
+        return;
+    request.event.kind = EVENT_ZERO;
+    request.event.version = ledger_version(w->load->ledger);
+    note(w->load, request.event);
+    note_zeroed(w->load, request.event,
+                twostate_fallocate(w->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                   request.offset, (int64_t)request.length));
+}
+
+/* Nobody else is at work. All cells from some one on are cut off, or come to be. */
+static void truncate_some(const struct load *load, uint64_t *random, struct twostate_file *file)
+{
+    const struct shape *shape = &load->ledger->shape;
+    const uint32_t place = random_below(random, shape->cells);
+    const int64_t size = (int64_t)place * shape->cell;
+    const struct event event = {
+        .kind = EVENT_ZERO,
+        .place = place,
+        .count = shape->cells - place,
+        .version = ledger_version(load->ledger),
+        .offset = size,
+    };
+
+    note(load, event);
+    note_zeroed(load, event, twostate_truncate(file, size));
+}
+
 /* What it reads is other tests' business: here it fills the cache, and changes the mode. */
 static void read_some(struct worker *w)
 {
@@ -325,6 +366,8 @@ static void *work(void *arg)
             sync_some(w);
         else if (what <= 2)
             read_some(w);
+        else if (what == 3 && below(w, 4) == 0)
+            punch_some(w);
         else
             write_some(w);
     }
@@ -382,6 +425,8 @@ static int load_once(const struct load *load, bool lazy, uint64_t *random,
 
     if (result)
         return result;
+    if (!load->ledger->shape.records && random_below(random, 2))
+        truncate_some(load, random, file);
     for (uint32_t i = 0; i < threads; i++) {
         workers[i] = (struct worker){.load = load, .lazy = lazy, .file = file, .number = i};
         workers[i].until = until;

@@ -3,6 +3,7 @@
  * The check of a file after a crash:
  *
  *   - What was acknowledged as durable is there, or in a cell something newer.
+ *   - What was cut off or punched out, and that is durable, is gone: it reads as zeroes.
  *   - Nothing is there that nobody wrote, or that was not yet begun.
  *   - In one block a cell has one version, and a record is there or not.
  *   - The size is not less than what is durable. If it is more, then the last word was written: a
@@ -35,11 +36,13 @@ struct check {
     bool quiet;
     uint32_t wrong;
     uint32_t *low;          /* of each cell: the version that is durable, */
-    uint32_t *high;         /* and the last that was begun */
+    uint32_t *high;         /* the last that was begun, */
+    uint32_t *zero;         /* and the last that made it zeroes: what zeroes stand for */
     struct record *records; /* by version */
     int64_t least;          /* the size, and in bytes what may be there */
     int64_t most;
-    uint64_t *words; /* the file */
+    int64_t most_since_cut; /* the same, if the last truncate is durable */
+    uint64_t *words;        /* the file */
     int64_t size;
 };
 
@@ -80,6 +83,13 @@ static int64_t end_of(const struct check *check, const struct event *event)
     return (int64_t)(event->place + event->count) * check->ledger->shape.cell;
 }
 
+static void raise_versions(uint32_t *versions, const struct event *event)
+{
+    for (uint32_t i = 0; i < event->count; i++)
+        if (versions[event->place + i] < event->version)
+            versions[event->place + i] = event->version;
+}
+
 static void submitted(struct check *check, const struct event *event)
 {
     if (event->place == RECORD) {
@@ -87,10 +97,30 @@ static void submitted(struct check *check, const struct event *event)
         check->most += (int64_t)event->count * WORD;
         return;
     }
-    for (uint32_t i = 0; i < event->count; i++)
-        if (check->high[event->place + i] < event->version)
-            check->high[event->place + i] = event->version;
+    raise_versions(check->high, event);
     at_least(&check->most, end_of(check, event));
+    at_least(&check->most_since_cut, end_of(check, event));
+}
+
+/* A truncate comes after all writes that were complete, and before all others. */
+static void zero_submitted(struct check *check, const struct event *event)
+{
+    raise_versions(check->zero, event);
+    if (event->offset < 0)
+        return;
+    if (check->least > event->offset)
+        check->least = event->offset;
+    at_least(&check->most, event->offset);
+    check->most_since_cut = event->offset;
+}
+
+static void zero_durable(struct check *check, const struct event *event)
+{
+    raise_versions(check->low, event);
+    if (event->offset < 0)
+        return;
+    at_least(&check->least, event->offset);
+    check->most = check->most_since_cut;
 }
 
 static void durable(struct check *check, const struct event *event)
@@ -101,18 +131,21 @@ static void durable(struct check *check, const struct event *event)
             at_least(&check->least, event->offset + (int64_t)event->count * WORD);
         return;
     }
-    for (uint32_t i = 0; i < event->count; i++)
-        if (check->low[event->place + i] < event->version)
-            check->low[event->place + i] = event->version;
+    raise_versions(check->low, event);
     at_least(&check->least, end_of(check, event));
 }
 
 /* All of [from, to) that was complete. */
 static void durable_till(struct check *check, uint32_t from, uint32_t to)
 {
-    for (uint32_t i = from; i < to; i++)
-        if (check->ledger->events[i].kind == EVENT_COMPLETE)
-            durable(check, &check->ledger->events[i]);
+    for (uint32_t i = from; i < to; i++) {
+        const struct event *event = &check->ledger->events[i];
+
+        if (event->kind == EVENT_COMPLETE)
+            durable(check, event);
+        else if (event->kind == EVENT_ZEROED)
+            zero_durable(check, event);
+    }
 }
 
 static void read_ledger(struct check *check)
@@ -131,6 +164,8 @@ static void read_ledger(struct check *check)
             continue;
         if (event->kind == EVENT_SUBMIT) {
             submitted(check, event);
+        } else if (event->kind == EVENT_ZERO) {
+            zero_submitted(check, event);
         } else if (event->kind == EVENT_DURABLE) {
             durable(check, event);
         } else if (event->kind == EVENT_SYNCED && event->offset > synced) {
@@ -194,7 +229,7 @@ static void check_cell_word(struct check *check, int64_t offset)
     const uint32_t cell = (uint32_t)(offset / shape->cell);
     const uint32_t index = (uint32_t)(offset % shape->cell) / WORD;
     const uint64_t word = word_at(check, offset);
-    const uint32_t version = word_version(word);
+    const uint32_t version = word ? word_version(word) : check->zero[cell];
 
     if (word != 0 && word != word_make(shape, cell, version, index))
         say(check, "offset %" PRId64 " (cell %u): %016" PRIx64 " was never written there", offset,
@@ -202,7 +237,7 @@ static void check_cell_word(struct check *check, int64_t offset)
     else if (version < check->low[cell])
         say(check, "offset %" PRId64 " (cell %u): version %u, though %u is durable", offset, cell,
             version, check->low[cell]);
-    else if (version > check->high[cell])
+    else if (word != 0 && version > check->high[cell])
         say(check, "offset %" PRId64 " (cell %u): version %u, after the last one, %u", offset, cell,
             version, check->high[cell]);
     else if (index > 0 && torn(check, offset))
@@ -286,20 +321,23 @@ static bool could_end(const struct check *check)
            word_index(last) + 1 == check->records[word_version(last)].words;
 }
 
-/* Whether the zeroes before a write that left a gap may end the file here. */
-static bool gap_could_end(const struct check *check)
+/* Whether zeroes may end the file here: before a write that left a gap, or what was punched. */
+static bool zeroes_could_end(const struct check *check)
 {
     const struct shape *shape = &check->ledger->shape;
     const uint32_t count = ledger_count(check->ledger);
 
-    if (shape->records)
+    if (shape->records || check->size > shape_end(shape))
         return false;
-    if (check->size % BLOCK == 0)
+    if (check->size % BLOCK == 0 || check->zero[(check->size - WORD) / shape->cell])
         return true;
-    for (uint32_t i = 0; i < count; i++)
-        if (check->ledger->events[i].kind == EVENT_SUBMIT &&
-            (int64_t)check->ledger->events[i].place * shape->cell == check->size)
+    for (uint32_t i = 0; i < count; i++) {
+        const struct event *event = &check->ledger->events[i];
+
+        if ((event->kind == EVENT_SUBMIT || event->kind == EVENT_ZERO) &&
+            (int64_t)event->place * shape->cell == check->size)
             return true;
+    }
     return false;
 }
 
@@ -311,7 +349,7 @@ static void check_size(struct check *check)
         say(check, "size %" PRId64 ", but only %" PRId64 " were written", check->size, check->most);
     if (check->size <= check->least || check->size < WORD)
         return;
-    if (word_at(check, check->size - WORD) == 0 && !gap_could_end(check))
+    if (word_at(check, check->size - WORD) == 0 && !zeroes_could_end(check))
         say(check, "size %" PRId64 ", but its last word was not written", check->size);
     else if (check->size % WORD || !could_end(check))
         say(check, "size %" PRId64 ": nothing ends there", check->size);
@@ -327,6 +365,7 @@ uint32_t verify(const struct ledger *ledger, uint64_t position, int fd, bool who
         .quiet = quiet,
         .low = zeroed(cells, sizeof(uint32_t)),
         .high = zeroed(cells, sizeof(uint32_t)),
+        .zero = zeroed(cells, sizeof(uint32_t)),
         .records = zeroed((size_t)ledger->version + 1, sizeof(struct record)),
     };
 
@@ -340,6 +379,7 @@ uint32_t verify(const struct ledger *ledger, uint64_t position, int fd, bool who
     }
     free(check.words);
     free(check.records);
+    free(check.zero);
     free(check.high);
     free(check.low);
     return check.wrong;
