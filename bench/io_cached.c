@@ -167,7 +167,7 @@ static void measure(struct place places[IMPLS], const struct io_options *options
 {
     const uint64_t slice_ns = options->quick ? 50000000 : 300000000;
     const size_t runs = options->runs;
-    double *ops_per_s = io_alloc(2 * IMPLS * runs, sizeof(*ops_per_s));
+    double *ops_per_s = io_alloc(runs * 2 * IMPLS, sizeof(*ops_per_s));
     double *cpu_ns = ops_per_s + IMPLS * runs;
 
     for (size_t run = 0; run < runs; run++)

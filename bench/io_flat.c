@@ -129,7 +129,7 @@ static void run_all(struct spread *spreads, unsigned count, const struct io_opti
 {
     const uint64_t slice_ns = options->quick ? 20000000 : 200000000;
     const size_t each = options->runs;
-    double *ns = io_alloc(2 * count * each, sizeof(*ns));
+    double *ns = io_alloc(each * 2 * count, sizeof(*ns));
     double *cpu_ns = ns + count * each;
 
     for (unsigned run = 0; run < options->runs; run++)
