@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #define DELAY_US 200
-#define BLOCK    ((size_t)4096)
 
 struct held {
     struct cds_list_head node;
@@ -36,6 +35,7 @@ struct reorder {
     struct cds_list_head held;
     unsigned count; /* of those that are held */
     uint64_t random;
+    uint32_t unit;
     bool stop;
 };
 
@@ -78,15 +78,15 @@ static void send(struct reorder *r, struct held *held)
     r->inner->ops->submit(r->inner, op);
 }
 
-/* Whole blocks of the first piece, if it has some. The mutex is held. */
+/* Whole units of the first piece, if it has some. The mutex is held. */
 static void cut_short(struct reorder *r, struct held *held)
 {
-    const size_t blocks = held->iov->iov_len / BLOCK;
+    const size_t units = r->unit ? held->iov->iov_len / r->unit : 0;
 
-    if (blocks == 0 || random_below(&r->random, 4))
+    if (units == 0 || random_below(&r->random, 4))
         return;
     held->part = (struct iovec){held->iov->iov_base,
-                                BLOCK * (1 + random_below(&r->random, (uint32_t)blocks))};
+                                r->unit * (size_t)(1 + random_below(&r->random, (uint32_t)units))};
     held->op->iov = &held->part;
     held->op->count = 1;
 }
@@ -203,4 +203,11 @@ void reorder_leave(struct reorder *r)
     pthread_cond_destroy(&r->changed);
     pthread_mutex_destroy(&r->mutex);
     free(r);
+}
+
+void reorder_cut(struct reorder *r, uint32_t unit)
+{
+    pthread_mutex_lock(&r->mutex);
+    r->unit = unit;
+    pthread_mutex_unlock(&r->mutex);
 }

@@ -15,6 +15,8 @@ struct twostate_engine;
 
 /* The engine has no files open, at both ends. */
 struct reorder *reorder_enter(struct twostate_engine *engine, uint64_t seed);
+/* Transfers are cut short at multiples of unit bytes; 0, as at the beginning: they aren't. */
+void reorder_cut(struct reorder *reorder, uint32_t unit);
 void reorder_leave(struct reorder *reorder);
 
 #endif

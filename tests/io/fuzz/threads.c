@@ -53,12 +53,17 @@ static int fuzz_open(const char *path, const struct driver_options *options,
     const struct twostate_file_options how = {.cache = (enum twostate_cache)s->cache,
                                               .folio = (unsigned)s->folio};
     struct fuzz_file *own = zalloc(1, sizeof(*own));
+    struct twostate_file_stat stat = {0};
     int error = twostate_engine_create(&engine, &own->engine);
 
     if (error == 0 && s->reorder)
         own->reorder = reorder_enter(own->engine, (uint64_t)s->reorder);
     if (error == 0)
         error = twostate_file_open_with(own->engine, path, O_RDWR, 0, &how, &own->file);
+    if (error == 0)
+        error = twostate_stat(own->file, &stat);
+    if (error == 0 && own->reorder)
+        reorder_cut(own->reorder, stat.direct_offset);
     *file = &own->head;
     return error;
 }

@@ -147,6 +147,8 @@ void world_enter(struct world *w, const struct setup *setup, const struct place 
         create_file(w, i, place);
     twostate_stat(w->files[0].file, &stat);
     w->has_direct = stat.direct_offset > 0;
+    if (w->reorder)
+        reorder_cut(w->reorder, stat.direct_offset);
 }
 
 /* All of it, twice, through the engine. */
