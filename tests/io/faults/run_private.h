@@ -31,6 +31,7 @@ struct run {
     struct twostate_file *file;
     struct scratch scratch;
     int disk_fd; /* O_DIRECT */
+    uint32_t sector;
     struct model model;
     struct slot *slots; /* for each step */
     char *seen;

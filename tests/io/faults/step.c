@@ -94,11 +94,11 @@ static void ask_size(struct run *r, int64_t least, int64_t most)
     model_resize(&r->model, stat.size);
 }
 
-/* Past whole blocks, what was done of a direct request can't be gone on with by another. */
+/* A part that ends within a sector can't be gone on with by direct IO. */
 static bool may_be_cut(const struct run *r, const struct slot *slot, int64_t result)
 {
     return r->trouble.fault == FAULT_SHORT && (slot->step->flags & TWOSTATE_IO_DIRECT) &&
-           run_hits_(r) > 0 && result > 0;
+           run_hits_(r) > 0 && result > 0 && (slot->offset + result) % r->sector != 0;
 }
 
 /* It moved less than it had to. False: that is allowed, and it has done nothing. */

@@ -126,14 +126,16 @@ static void run_line(struct setting setting, const struct line *line, uint32_t c
     }
 }
 
-/* A submission queue of one, a completion queue of two. */
-static void run_small_rings(struct setting setting)
+/* A submission queue of one, a completion queue of two; a kernel that takes nothing for a while. */
+static void run_small_rings(struct setting setting, uint32_t submits)
 {
     const struct trouble none = {0};
 
     inject_small_rings(true);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 3; i++)
         run_with(setting, &none);
+    for (uint32_t nth = 1; nth <= submits && nth <= 12; nth++)
+        run_with(setting, &(struct trouble){CALL_SUBMIT, FAULT_ERROR, EAGAIN, nth, 4});
     inject_small_rings(false);
 }
 
@@ -161,7 +163,7 @@ static void run_setting(struct setting setting, const char *group, unsigned stri
         if (strcmp(lines[i].group, group) == 0)
             run_line(setting, &lines[i], calls[lines[i].kind], stride);
     if (strcmp(group, "ring") == 0 && setting.backend == TWOSTATE_BACKEND_URING) {
-        run_small_rings(setting);
+        run_small_rings(setting, calls[CALL_SUBMIT]);
         run_refused_rings(setting);
     }
 }
