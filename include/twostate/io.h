@@ -119,7 +119,8 @@ struct twostate_file_options {
 
 /* How a request is to be done. Flags are read once, when the call is made. */
 enum twostate_io_flags {
-    TWOSTATE_IO_DIRECT = 1, /* past the cache; any alignment, but aligned is fast (twostate_stat) */
+    TWOSTATE_IO_DIRECT = 1, /* past the cache; any alignment, but aligned is fast (twostate_stat);
+                               a read takes from a user cache what the disk does not have yet */
     TWOSTATE_IO_DSYNC = 2,  /* a write is durable before it is acknowledged */
     TWOSTATE_IO_NOWAIT = 4, /* -EAGAIN, without side effects, rather than wait for a lock or IO */
     TWOSTATE_IO_APPEND = 8, /* a write goes to the end of file; its offset is ignored */

@@ -41,6 +41,9 @@ struct cache_ops {
        overwritten. With nowait -EAGAIN if that would take time. */
     int (*prepare)(struct cache *cache, int64_t offset, int64_t length, struct cache_kept *kept,
                    bool nowait);
+    /* The same. Reads what is in memory all of it, and not on disk some of it: as read does, or
+       -EAGAIN where it isn't so. NULL: it never is. */
+    int64_t (*read_dirty)(struct cache *cache, struct cursor *cursor, int64_t offset);
     /* The same, once after each prepare for a write that returned 0. Moved: bytes that the write has
        written from offset on, or its error. By any thread; never waits for another request. */
     void (*wrote)(struct cache *cache, int64_t offset, int64_t length, int64_t moved,

@@ -41,6 +41,11 @@ static int cache_write_back(struct cache *base, int64_t offset, int64_t length)
     return user_write_back_(user_cache(base), offset, length);
 }
 
+static int64_t cache_read_dirty(struct cache *base, struct cursor *cursor, int64_t offset)
+{
+    return user_read_dirty_(user_cache(base), cursor, offset);
+}
+
 static int cache_prepare(struct cache *base, int64_t offset, int64_t length,
                          struct cache_kept *kept, bool nowait)
 {
@@ -168,6 +173,7 @@ static const struct cache_ops user_cache_ops = {
     .read = cache_read,
     .write = cache_write,
     .fetch = cache_fetch,
+    .read_dirty = cache_read_dirty,
     .prepare = cache_prepare,
     .wrote = cache_wrote,
     .write_back = cache_write_back,

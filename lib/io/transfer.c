@@ -264,6 +264,11 @@ static int64_t move_direct(struct transfer *t)
 
     if (clipped || length == 0)
         return clipped;
+    if (!t->write && cache->ops->read_dirty) {
+        moved = cache->ops->read_dirty(cache, &t->cursor, offset);
+        if (moved != -EAGAIN)
+            return moved;
+    }
     moved = cache->ops->prepare(cache, offset, length, t->write ? &t->kept : NULL,
                                 has(t, TWOSTATE_IO_NOWAIT));
     if (moved)

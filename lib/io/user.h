@@ -126,6 +126,7 @@ void flusher_forget_(struct user_cache *cache);
 int64_t user_read_(struct user_cache *cache, struct cursor *cursor, int64_t offset, unsigned flags);
 int64_t user_write_(struct user_cache *cache, struct cursor *cursor, int64_t offset,
                     unsigned flags);
+int64_t user_read_dirty_(struct user_cache *cache, struct cursor *cursor, int64_t offset);
 void user_fetch_(struct user_cache *cache, int64_t offset, int64_t length);
 int user_write_back_(struct user_cache *cache, int64_t offset, int64_t length);
 

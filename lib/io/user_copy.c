@@ -160,6 +160,24 @@ int64_t user_read_(struct user_cache *cache, struct cursor *cursor, int64_t offs
     return moved;
 }
 
+int64_t user_read_dirty_(struct user_cache *cache, struct cursor *cursor, int64_t offset)
+{
+    const int64_t end = user_smaller_(offset + (int64_t)cursor->window, user_size_(cache));
+    struct span span; /* large: filled in as far as it is used */
+    bool valid = false;
+
+    if (offset >= end || writeback_clean_(cache, offset, end))
+        return -EAGAIN;
+    span_init_(&span, cache, offset, end - offset);
+    if (!span_lock_(&span, TWOSTATE_SHARED, true))
+        return -EAGAIN;
+    valid = all_valid(&span, offset, end);
+    if (valid)
+        copy(&span, cursor, offset, end - offset, false);
+    span_unlock_(&span);
+    return valid ? end - offset : -EAGAIN;
+}
+
 /* Writing. */
 
 /* The block that holds `at` is overwritten in part only: the rest of it has to be there first. */

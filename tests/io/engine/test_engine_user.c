@@ -237,6 +237,32 @@ static void direct_write_over_dirty_blocks(void **state)
     free(data);
 }
 
+/* A direct read of what is dirty takes it from the cache; what is not all there, from the disk. */
+static void direct_read_of_dirty_blocks(void **state)
+{
+    struct fixture *f = *state;
+    char *data = memory_new(32768);
+    uint64_t before = 0;
+
+    memset(data, 1, 32768);
+    assert_int_equal(twostate_pwrite(f->file, data, 20000, 0, 0), 20000);
+    memset(data, 0, 32768);
+    assert_int_equal(twostate_pread(f->file, data, 16384, 0, DIRECT), 16384);
+    assert_true(data[0] == 1 && memcmp(data, data + 1, 16383) == 0);
+    assert_int_equal(twostate_pread(f->file, data, 16384, 8192, DIRECT), 20000 - 8192);
+    assert_int_equal(twostate_pread(f->file, data, 300, 19900, DIRECT), 100);
+    assert_true(data[0] == 1 && data[99] == 1);
+    assert_int_equal(info_of(f).written_back, 0);
+    assert_int_equal(disk_size(f), 0);
+
+    assert_int_equal(twostate_truncate(f->file, 65536), 0);
+    before = info_of(f).written_back;
+    assert_int_equal(twostate_pread(f->file, data, 32768, 12288, DIRECT), 32768);
+    assert_true(info_of(f).written_back > before);
+    assert_true(data[0] == 1 && data[20000 - 12288 - 1] == 1 && data[20000 - 12288] == 0);
+    free(data);
+}
+
 /* pitfall E03: nothing is read ahead into the cache while a direct request has the file. */
 static void no_readahead_beside_direct(void **state)
 {
@@ -384,6 +410,7 @@ int main(void)
         TEST(buffer_changes_after_the_write),
         TEST(dirty_bytes_beside_direct_data),
         TEST(direct_write_over_dirty_blocks),
+        TEST(direct_read_of_dirty_blocks),
         TEST(no_readahead_beside_direct),
         TEST(durable_write_syncs),
         TEST(more_requests_than_memory),
