@@ -194,6 +194,9 @@ void transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, i
         file_raise_size_(t->file, offset + result);
         file_note_write_(t->file);
     }
+    /* One that failed may have made the file longer all the same. */
+    if (result < length && cache->ops->knows_size)
+        file_raise_size_(t->file, file_disk_size_(t->file));
     cache->ops->wrote(cache, offset, length, result, &t->kept);
 }
 
