@@ -84,14 +84,20 @@ int64_t user_disk_size_(const struct user_cache *cache)
     return size;
 }
 
-int user_set_disk_size_(const struct user_cache *cache, int64_t size)
+/*
+ * XFS looks at the old size, waits for the direct writes that are on their way, and then zeroes what
+ * lies between the old size and the new one: with it what such a write has put there. So none may be.
+ */
+int user_set_disk_size_(struct user_cache *cache, int64_t size)
 {
     const int saved = errno;
     int result = 0;
 
+    writeback_hold_(cache);
     do {
         result = ftruncate(cache->fd, size) < 0 ? -errno : 0;
     } while (result == -EINTR);
+    writeback_go_on_(cache);
     errno = saved;
     return result;
 }

@@ -71,6 +71,8 @@ struct user_cache {
     pthread_cond_t written;           /* some write has ended */
     struct cds_list_head not_on_disk; /* folios, the oldest first */
     uint64_t syncs;                   /* begun */
+    unsigned on_way;                  /* batches */
+    unsigned held_back;               /* by so many, no batch may set out */
 
     /* Read-ahead. The window that was read ahead last ends at `ahead`. */
     bool (*read_ahead)(void *context, int64_t from, int64_t length);
@@ -102,6 +104,10 @@ void writeback_dirtied_(struct user_cache *cache, struct folio *folio, uint32_t 
 /* The same. Waits until none of the blocks is being written; and forgets that they are dirty. */
 void writeback_settle_(struct user_cache *cache, struct folio *folio, uint32_t blocks);
 void writeback_forget_(struct user_cache *cache, struct folio *folio, uint32_t blocks);
+
+/* Waits until nothing is on its way to the disk, and keeps it so until writeback_go_on_. */
+void writeback_hold_(struct user_cache *cache);
+void writeback_go_on_(struct user_cache *cache);
 
 /* Whether the blocks that [from, to) touches are on disk; stays so if nobody may write. */
 bool writeback_clean_(struct user_cache *cache, int64_t from, int64_t to);
@@ -155,7 +161,7 @@ void user_leave_nothing_(struct user_cache *cache, int64_t offset, int64_t lengt
 
 /* What the descriptor says the size is. It may have changed though setting it failed. */
 int64_t user_disk_size_(const struct user_cache *cache);
-int user_set_disk_size_(const struct user_cache *cache, int64_t size);
+int user_set_disk_size_(struct user_cache *cache, int64_t size);
 
 int64_t user_now_(void);
 

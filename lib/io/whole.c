@@ -45,13 +45,18 @@ static bool moves_what_follows(int mode)
     return (mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)) != 0;
 }
 
-/* Out of the cache with what the kernel is about to change; with all of it, if it moves. */
+/*
+ * Out of the cache with what the kernel is about to change; with all of it, if it moves, or if the file
+ * grows: then too nothing may be on its way to the disk (user_set_disk_size_ says why).
+ */
 static int withdraw(struct twostate_file *file, int mode, int64_t offset, int64_t length)
 {
     struct cache *cache = file->cache;
+    const bool grows =
+        (mode & FALLOC_FL_KEEP_SIZE) == 0 && offset + length > file_known_size_(file);
 
-    return moves_what_follows(mode) ? cache->ops->withdraw(cache, 0, INT64_MAX)
-                                    : cache->ops->withdraw(cache, offset, length);
+    return grows || moves_what_follows(mode) ? cache->ops->withdraw(cache, 0, INT64_MAX)
+                                             : cache->ops->withdraw(cache, offset, length);
 }
 
 /* The size may have become larger or, by a collapsed range, smaller: none is known but by asking. */

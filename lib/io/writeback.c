@@ -117,6 +117,23 @@ void writeback_forget_(struct user_cache *cache, struct folio *folio, uint32_t b
     arena_cleaned_(cache->user->arena);
 }
 
+void writeback_hold_(struct user_cache *cache)
+{
+    pthread_mutex_lock(&cache->unwritten);
+    cache->held_back++;
+    while (cache->on_way > 0)
+        pthread_cond_wait(&cache->written, &cache->unwritten);
+    pthread_mutex_unlock(&cache->unwritten);
+}
+
+void writeback_go_on_(struct user_cache *cache)
+{
+    pthread_mutex_lock(&cache->unwritten);
+    cache->held_back--;
+    pthread_cond_broadcast(&cache->written);
+    pthread_mutex_unlock(&cache->unwritten);
+}
+
 /*
  * The write of a part has ended. `unwritten` is held, but not the folio's lock: it may be evicted as
  * soon as it is clean, so it leaves the list before. Who makes it dirty meanwhile lists it again.
@@ -195,6 +212,7 @@ static void batch_drop(struct batch *batch)
     batch_return(cache->user, batch);
     pthread_mutex_lock(&cache->unwritten);
     pass->pending--;
+    cache->on_way--;
     pthread_cond_broadcast(&cache->written);
     pthread_mutex_unlock(&cache->unwritten);
 }
@@ -245,7 +263,10 @@ static void batch_submit(struct pass *pass)
         return;
     }
     pthread_mutex_lock(&pass->cache->unwritten);
+    while (pass->cache->held_back > 0)
+        pthread_cond_wait(&pass->cache->written, &pass->cache->unwritten);
     pass->pending++;
+    pass->cache->on_way++;
     pthread_mutex_unlock(&pass->cache->unwritten);
     batch->pending = batch->writes + 1;
     if (pass->patient && batch->writes == 1)
