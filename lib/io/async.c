@@ -474,7 +474,7 @@ static int cancel_jobs(struct workers *workers, const struct chosen *chosen)
     return cancelled;
 }
 
-/* These hold IOTYPE, like those that the kernel has. */
+/* These hold IOTYPE, like those that the kernel has, and maybe folios. */
 static int cancel_ops(struct backend *backend, const struct chosen *chosen)
 {
     struct backend_op *op = NULL;
@@ -488,6 +488,8 @@ static int cancel_ops(struct backend *backend, const struct chosen *chosen)
     {
         struct request *request = caa_container_of(op, struct request, op);
 
+        transfer_direct_done_(&request->transfer, request->transfer.offset, request->length,
+                              -ECANCELED);
         twostate_iopair_complete(&request->hold);
         finish_elsewhere(request, -ECANCELED);
         cancelled++;

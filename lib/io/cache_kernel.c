@@ -124,7 +124,7 @@ static void cache_wrote(struct cache *base, int64_t offset, int64_t length, int6
                         struct cache_kept *kept)
 {
     (void)kept;
-    if (moved < length && moved != -EAGAIN)
+    if (moved < length && moved != -EAGAIN && moved != -ECANCELED)
         posix_fadvise(kernel_cache(base)->fd, offset, length, POSIX_FADV_DONTNEED);
 }
 

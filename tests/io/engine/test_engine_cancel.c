@@ -376,6 +376,34 @@ static void arguments(void **state)
     check_done(0, BLOCK);
 }
 
+/* A direct write over dirty blocks of a user cache had their folio locked. */
+static void over_dirty_blocks(void **state)
+{
+    const struct twostate_file_options user = {.cache = TWOSTATE_CACHE_USER};
+    struct rig *rig = *state;
+    struct plug plug;
+    char byte = 'd';
+
+    CHECK(twostate_file_close(rig->file) == 0);
+    CHECK(twostate_file_close(rig->f->file) == 0);
+    rig->f->file = NULL;
+    CHECK(twostate_file_open_with(rig->engine, rig->f->scratch.path, O_RDWR, 0, &user,
+                                  &rig->file) == 0);
+    assert_int_equal(twostate_pwrite(rig->file, &byte, 1, 7, 0), 1);
+    plug_in(&plug, rig->engine);
+    start_write(rig, 0, TWOSTATE_IO_DIRECT);
+    assert_int_equal(cancel(rig, 0), 1);
+    check_cancelled(rig, 0, 1);
+    byte = 0;
+    assert_int_equal(twostate_pread(rig->file, &byte, 1, 7, TWOSTATE_IO_NOWAIT), 1);
+    assert_int_equal(byte, 'd');
+    plug_pull(&plug);
+    assert_int_equal(twostate_fsync(rig->file), 0);
+    disk_read(&rig->f->scratch, rig->buffer, BLOCK, 0);
+    assert_int_equal(rig->buffer[7], 'd');
+    assert_int_equal(rig->buffer[8], 'o');
+}
+
 #define CANCEL_TEST(name) cmocka_unit_test_setup_teardown(name, enter, rig_leave)
 
 int main(void)
@@ -384,7 +412,7 @@ int main(void)
         CANCEL_TEST(for_the_mode),      CANCEL_TEST(lets_others_in), CANCEL_TEST(for_a_worker),
         CANCEL_TEST(for_the_backend),   CANCEL_TEST(has_begun),      CANCEL_TEST(only_the_files),
         CANCEL_TEST(hands_on_the_mode), CANCEL_TEST(polled),         CANCEL_TEST(in_a_callback),
-        CANCEL_TEST(makes_room),        CANCEL_TEST(arguments),
+        CANCEL_TEST(makes_room),        CANCEL_TEST(arguments),      CANCEL_TEST(over_dirty_blocks),
     };
 
     return RUN_WITH_BACKENDS(tests);
