@@ -273,12 +273,21 @@ static int lock_writable(struct span *span, int64_t offset, int64_t end, bool no
     return result;
 }
 
+/* Waits for the disk, whatever is in the cache. */
+static bool takes_time(const struct user_cache *cache, int64_t offset, unsigned flags)
+{
+    return (flags & CACHE_DSYNC) || (offset > user_size_(cache) && !cache->block_device);
+}
+
 static int64_t write_locked(struct span *span, struct cursor *cursor, int64_t offset,
                             unsigned flags)
 {
     struct user_cache *cache = span->cache;
+    const bool nowait = flags & CACHE_NOWAIT;
     int64_t length = (int64_t)cursor->window;
-    int result = flusher_throttle_(cache->user, flags & CACHE_NOWAIT);
+    int result = nowait && takes_time(cache, offset, flags)
+                     ? -EAGAIN
+                     : flusher_throttle_(cache->user, nowait);
 
     if (result == 0 && cache->block_device && offset >= user_size_(cache))
         result = -ENOSPC;
@@ -289,7 +298,7 @@ static int64_t write_locked(struct span *span, struct cursor *cursor, int64_t of
     if (offset > INT64_MAX - FOLIO_MOST_SIZE - length)
         return -EFBIG;
     span_init_(span, cache, offset, length);
-    result = lock_writable(span, offset, offset + length, flags & CACHE_NOWAIT);
+    result = lock_writable(span, offset, offset + length, nowait);
     if (result)
         return result;
     result = grow_over_gap(cache, offset);

@@ -400,6 +400,24 @@ static void nowait_takes_what_is_there(void **state)
     assert_int_equal(data[0], 9);
 }
 
+/* Durable, or far behind the end: that takes the disk's time. */
+static void nowait_is_not_for_what_takes_time(void **state)
+{
+    struct fixture *f = *state;
+    char data[100] = {1};
+
+    assert_int_equal(twostate_pwrite(f->file, data, 100, 0, 0), 100);
+    assert_int_equal(twostate_pwrite(f->file, data, 100, 0, NOWAIT), 100);
+    data[0] = 2;
+    assert_int_equal(twostate_pwrite(f->file, data, 100, 0, NOWAIT | TWOSTATE_IO_DSYNC), -EAGAIN);
+    assert_int_equal(twostate_pwrite(f->file, data, 100, 200, NOWAIT), -EAGAIN);
+    assert_int_equal(disk_size(f), 0);
+    assert_int_equal(file_ask_size_(f->file), 100);
+    assert_int_equal(twostate_pread(f->file, data, 100, 0, 0), 100);
+    assert_int_equal(data[0], 1);
+    assert_int_equal(twostate_pwrite(f->file, data, 100, 100, NOWAIT), 100);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter, fixture_leave)
@@ -417,6 +435,7 @@ int main(void)
         TEST(no_more_dirty_than_may_be),
         TEST(uncached_leaves_nothing),
         TEST(nowait_takes_what_is_there),
+        TEST(nowait_is_not_for_what_takes_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
