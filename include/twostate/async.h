@@ -83,7 +83,7 @@ struct twostate_waiter {
  * The asynchronous forms of acquire, acquire_n, drain, freeze, switch, thaw_to, and of the IOLOCK's
  * acquire. Each returns 0 (held, or drained, at once: done is not called), -EINPROGRESS (done will
  * be), -EOVERFLOW, -EDEADLK, -EINVAL as the timed form does, or -ENOTSUP. On an error nothing has
- * changed. A lock that nothing may wait for (try) has the try form.
+ * changed. Who does not want to be queued either calls the try form.
  */
 TWOSTATE_API int twostate_lock_acquire_async(struct twostate_lock *lock, enum twostate_state state,
                                              struct twostate_waiter *waiter);
@@ -147,6 +147,8 @@ TWOSTATE_API int twostate_waiter_wait(struct twostate_waiter *waiter,
  *
  *     while ((waiter = twostate_grants_next(&grants)) != NULL)
  *         ...                                  // waiter holds; twostate_waiter_result(waiter)
+ *
+ * What a call got at once (it returned 0) does not come through the queue.
  *
  * Threads: any number may grant and take.
  */

@@ -31,6 +31,9 @@
  * BUFFERED with the IOLOCK exclusive (extend until its switch, unaligned, remap): its data is in the
  * cache, and only not durable yet. It is in the way of direct and exclusive.
  *
+ * What the choice of a path depends on, such as the size of the file, is looked at again under the
+ * hold: it may have changed meanwhile. Then end, and begin the other path (or retry_unaligned).
+ *
  * Each begin has three forms. begin waits; try_begin answers at once (NOWAIT), and false leaves no
  * trace; begin_timed waits until deadline (absolute, CLOCK_MONOTONIC; NULL: for ever) and returns
  * 0, -ETIMEDOUT, -EINVAL if tv_nsec is not in 0..999999999, or -EOVERFLOW at the limit of holders,

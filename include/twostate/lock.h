@@ -28,7 +28,8 @@
  *       the new state may come in with it.
  *   G11 A release happens before the next acquire of the other state, and before a drain's return.
  *   G12 Misuse that a release or a switch can see (wrong state, nothing held) stops the program
- *       with the lock's address, its state and the call, in every build.
+ *       with the lock's address, its state and the call, in every build: they go to the standard
+ *       error, and it aborts (SIGABRT). So does all else that "stops the program" below.
  *   G13 Try never fails spuriously: it fails only while the other state is held or the lock is
  *       frozen, or while the lock is being handed to waiters of the other state, to a drain or to a
  *       freeze, or at the limit of G2.

@@ -5,7 +5,7 @@
  * They are off, and cost the fast paths nothing: a lock that was first used while they were off
  * never calls into them. They are turned on by a call, or in the environment of the program:
  *
- *     TWOSTATE_STATS=1       on
+ *     TWOSTATE_STATS=1       on, and the program asks for the numbers; any other value but 0, too
  *     TWOSTATE_STATS=text    on, and the table goes to the standard error at exit
  *     TWOSTATE_STATS=json    the same, as JSON
  *
@@ -14,7 +14,10 @@
  * uncontended one), so measure waits with it, not the speed of the lock.
  *
  * Classes are those of class.h: without a class of their own, all two-state locks are one class,
- * and all IOLOCKs another.
+ * and all IOLOCKs another. The engine (io.h) has locks of its own, which are counted too: see there.
+ *
+ * The table's columns are the members of struct twostate_stats_group (switches: mode_switches), and
+ * its times are in microseconds; waits and holds that there were none of are left out.
  *
  * Threads: every function may be called from any thread, at any time, none from a signal handler.
  * A snapshot, or a table, is made while the locks go on. Each number in it was true at one moment

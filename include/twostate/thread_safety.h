@@ -23,7 +23,8 @@
  * What is found: a hold that is not given back on some path, a release of what is not held or is
  * held in another state, both states of a lock or one of them twice, data touched without its lock
  * or in the wrong state, a drain while holding, a wrong order of locks, a hold that is not ended or
- * is ended twice; a result of a try or timed call, or of a switch, that is not looked at.
+ * is ended twice; what is done as if holding after a try or timed call, or a switch, whose result was
+ * not looked at.
  *
  * What is not seen:
  *   - a state or mode that is not a constant where the call is: what is held then is unknown, so

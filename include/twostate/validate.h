@@ -8,6 +8,9 @@
  *     TWOSTATE_VALIDATE=1        stop the program at the first broken rule
  *     TWOSTATE_VALIDATE=log      write what is found to the standard error, and go on
  *     TWOSTATE_VALIDATE=1,-hand-off,-recursion      the same without the rules named
+ *     TWOSTATE_VALIDATE=0        off
+ *
+ * With any other value it is on too, and says what it did not understand.
  *
  * It sees locks that are used for the first time after that, so turn it on before locks are used.
  * A validated lock takes the slow path in every call, and the path is walked up for each: some
@@ -25,6 +28,7 @@
  *   hand-off       gives back what another thread acquired and did not hand over: the locks allow
  *                  that, but the validator must be told (disown, disown_hold)
  *   leak           ends while it holds; destroys a lock, or initialises it again, while it is held
+ *                  (the end of the program is not looked at: twostate_validate_leaks)
  *   free           frees memory with a lock in it that is held or waited for (validate_free)
  *   fork           forks while it holds: the child's copy is held too, by nobody
  *
@@ -36,7 +40,14 @@
  *
  * A report names the rule, the locks and their classes, the calls and where they were made, from
  * the inside to the outside: the present call, the hold that it conflicts with, and, for order, both
- * places of each earlier acquisition that established the other order.
+ * places of each earlier acquisition that established the other order. Names are those of functions
+ * that the linker exports: link a program with -rdynamic to see its own. The others, static and
+ * inline ones too, and the lines, come from what is in brackets: for "(server+0x1377)" in a program
+ * that was compiled with -g
+ *
+ *     $ addr2line -f -i -e server 0x1377
+ *
+ * (if it is no position-independent one, the address in front instead, less 1).
  *
  * Bounds: 8192 holds at a time (by one acquire each), 1024 classes (and locks without a class that
  * are nested), 4096 ordered pairs of them, 14 frames of each stack. What finds no room is not
