@@ -77,11 +77,14 @@ void writeback_dirtied_(struct user_cache *cache, struct folio *folio, uint32_t 
 
     if ((before & blocks) == blocks) /* nobody else clears them while the lock is held */
         return;
-    before = __atomic_fetch_or(&folio->dirty, blocks, __ATOMIC_ACQ_REL);
-    if (before & FOLIO_DIRTY)
+    if (before & FOLIO_DIRTY) {
+        __atomic_fetch_or(&folio->dirty, blocks, __ATOMIC_ACQ_REL);
         return;
+    }
     pthread_mutex_lock(&cache->unwritten);
-    folio->again = cache->syncs;
+    before = __atomic_fetch_or(&folio->dirty, blocks, __ATOMIC_ACQ_REL);
+    if ((before & FOLIO_DIRTY) == 0) /* else a write has failed since, of something older */
+        folio->again = cache->syncs;
     if (!folio->listed) {
         folio->listed = true;
         folio->dirtied = cache->syncs;
@@ -157,11 +160,11 @@ static void part_done(struct user_cache *cache, const struct part *part, bool fa
     if (left & FOLIO_WRITING)
         return;
     folio->dirtied = folio->again;
-    if (!failed) {
+    if (!failed)
         folio->since = user_now_();
-        cds_list_del(&folio->node);
-        cds_list_add_tail(&folio->node, &cache->not_on_disk);
-    }
+    /* Behind those that wait: what fails again and again does not keep them from their turn. */
+    cds_list_del(&folio->node);
+    cds_list_add_tail(&folio->node, &cache->not_on_disk);
 }
 
 static void parts_done(struct pass *pass, const struct part *parts, unsigned count, int error)
@@ -500,9 +503,10 @@ int writeback_range_(struct user_cache *cache, int64_t from, int64_t to)
     uint64_t first = user_folio_of_(cache, from);
     struct pick picks[PICKS];
     struct folio *folio = NULL;
-    int64_t result = 0;
+    int error = 0;
 
     do {
+        int64_t result = 0;
         unsigned count = 0;
 
         while (count < PICKS && first <= last) {
@@ -518,8 +522,10 @@ int writeback_range_(struct user_cache *cache, int64_t from, int64_t to)
             first = number + 1;
         }
         result = write_picks(cache, picks, count, true);
-    } while (result >= 0 && folio && first <= last);
-    return result < 0 ? (int)result : 0;
+        if (result < 0 && error == 0)
+            error = (int)result;
+    } while (folio && first <= last);
+    return error;
 }
 
 /* Of what is not on disk, the oldest that became dirty before. */
@@ -561,6 +567,8 @@ int writeback_all_(struct user_cache *cache)
         count = pick_oldest(cache, picks, syncs, INT64_MAX, true);
         result = write_picks(cache, picks, count, true);
     } while (count > 0 && result >= 0);
+    if (result < 0) /* what can be written is, whatever comes of the rest */
+        (void)writeback_range_(cache, 0, INT64_MAX);
     return result < 0 ? (int)result : 0;
 }
 

@@ -102,6 +102,11 @@ static void alone_with_its_file(void **state)
         assert_int_equal(open_again(f, access[i], &kernel), 0);
     assert_int_equal(open_again(f, O_RDWR, &user), -EBUSY);
     assert_int_equal(twostate_file_close(shared), 0);
+    CHECK(twostate_file_open(f->engine, f->scratch.path, O_WRONLY, 0, &shared) == 0);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(open_again(f, access[i], &kernel), 0);
+    assert_int_equal(open_again(f, O_RDWR, &user), -EBUSY);
+    assert_int_equal(twostate_file_close(shared), 0);
     assert_int_equal(open_again(f, O_RDWR | O_TRUNC, &user), 0);
     assert_int_equal(disk_size(f), 0);
 }
@@ -418,6 +423,33 @@ static void nowait_is_not_for_what_takes_time(void **state)
     assert_int_equal(twostate_pwrite(f->file, data, 100, 100, NOWAIT), 100);
 }
 
+/* What can be written is, though something before it can't. */
+static void one_bad_block_is_one(void **state)
+{
+    enum { FOLIOS = 700 };
+    const struct twostate_engine_options options = {.backend = TWOSTATE_BACKEND_THREADS,
+                                                    .cache_bytes = 4 * BUDGET,
+                                                    .dirty_percent = 90,
+                                                    .writeback_ms = AN_HOUR};
+    struct fixture *f = *state;
+    char *data = memory_new(4096);
+
+    close_own(f);
+    assert_int_equal(twostate_engine_destroy(f->engine), 0);
+    CHECK(twostate_engine_create(&options, &f->engine) == 0);
+    f->file = open_user(f, 4096);
+    memset(data, 7, 4096);
+    for (int64_t i = 0; i < FOLIOS; i++) /* not adjacent: each is a write of its own */
+        assert_int_equal(twostate_pwrite(f->file, data, 4096, i * 8192, 0), 4096);
+    inject_error(CALL_WRITE, 1, 1, EIO);
+    CHECK(twostate_file_close(f->file) == -EIO);
+    f->file = NULL;
+    inject_nothing();
+    disk_read(&f->scratch, data, 4096, (FOLIOS - 1) * 8192);
+    assert_int_equal(data[0], 7);
+    free(data);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter, fixture_leave)
@@ -436,6 +468,7 @@ int main(void)
         TEST(uncached_leaves_nothing),
         TEST(nowait_takes_what_is_there),
         TEST(nowait_is_not_for_what_takes_time),
+        TEST(one_bad_block_is_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
