@@ -52,7 +52,7 @@ static int64_t read_pieces(const struct user_cache *cache, const struct run *run
 static int read_run(const struct user_cache *cache, const struct run *run)
 {
     const int64_t size = user_disk_size_(cache);
-    const int64_t end = (size + FOLIO_BLOCK - 1) / FOLIO_BLOCK * FOLIO_BLOCK;
+    const int64_t end = user_round_up_(size);
     int64_t length = run->length;
     int64_t moved = 0;
 

@@ -3,7 +3,7 @@
  * Opening and closing a file.
  *
  * Who has a file open through an engine holds a lock on one byte of it, far behind any data: shared
- * with a kernel cache, exclusive with a user cache. It is of the open file (an OFD lock), so it keeps
+ * with a kernel cache, exclusive, and of all those bytes, with a user cache. It is of the open file (an OFD lock), so it keeps
  * out other processes and other files of this one, and ends with the process.
  */
 #include "engine.h"
@@ -26,6 +26,7 @@
 
 #define DEFAULT_FOLIO 16384
 #define OWNER_BYTE    INT64_C(0x74776f7374617465) /* "twostate" */
+#define MOST_WRITERS  65536                       /* that may not read */
 
 /* Another descriptor of the same inode, whatever has become of its name. */
 static int reopen(int fd, int flags)
@@ -118,26 +119,42 @@ static void free_file(struct twostate_file *file)
     free(file);
 }
 
-/* 0, -EBUSY, or why it can't be locked. */
-static int own(const struct twostate_file *file, bool alone)
+static int lock_bytes(const struct twostate_file *file, short type, int64_t first, int64_t count)
 {
-    struct flock lock = {.l_type = alone ? F_WRLCK : F_RDLCK,
-                         .l_whence = SEEK_SET,
-                         .l_start = OWNER_BYTE,
-                         .l_len = 1};
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = first, .l_len = count};
 
     if (fcntl(file->sync_fd, F_OFD_SETLK, &lock) == 0)
         return 0;
-    if (errno == EAGAIN || errno == EACCES)
-        return -EBUSY;
+    return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+}
+
+/* Who may not read the file can't share a lock: each has a byte of his own, behind the shared one. */
+static int own_as_writer(const struct twostate_file *file)
+{
+    int result = -EBUSY;
+
+    for (int64_t i = 1; i <= MOST_WRITERS && result == -EBUSY; i++) {
+        struct flock all = {
+            .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = OWNER_BYTE, .l_len = 1};
+
+        result = lock_bytes(file, F_WRLCK, OWNER_BYTE + i, 1);
+        if (result == -EBUSY && fcntl(file->sync_fd, F_OFD_GETLK, &all) == 0 &&
+            all.l_type == F_WRLCK)
+            break;
+    }
+    return result;
+}
+
+/* 0, -EBUSY, or why it can't be locked. */
+static int own(const struct twostate_file *file, int access, bool alone)
+{
+    int result = 0;
+
     if (alone)
-        return -errno;
-    if (errno != EBADF) /* the file system has no locks, so no user cache either */
-        return 0;
-    /* Who may not read it can't share a lock, but see whether somebody is alone. */
-    if (fcntl(file->sync_fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
-        return -EBUSY;
-    return 0;
+        return lock_bytes(file, F_WRLCK, OWNER_BYTE, 1 + MOST_WRITERS);
+    result = access == O_WRONLY ? own_as_writer(file) : lock_bytes(file, F_RDLCK, OWNER_BYTE, 1);
+    /* If the file system has no locks it has no user cache either. */
+    return result == -EBUSY ? result : 0;
 }
 
 /* The engine's part of the user caches is made for the first of them. */
@@ -174,7 +191,8 @@ static int create_user_cache(struct twostate_file *file, unsigned folio)
     return result ? result : cache_user_create_(file->engine->user, &of, &file->cache);
 }
 
-static int create_cache(struct twostate_file *file, const struct twostate_file_options *options)
+static int create_cache(struct twostate_file *file, int access,
+                        const struct twostate_file_options *options)
 {
     const bool user = options->cache == TWOSTATE_CACHE_USER;
     int result = 0;
@@ -182,7 +200,7 @@ static int create_cache(struct twostate_file *file, const struct twostate_file_o
     if (user && (file->direct_fd < 0 || file->direct_offset > FOLIO_BLOCK ||
                  file->direct_memory > FOLIO_BLOCK))
         return -EOPNOTSUPP;
-    result = own(file, user);
+    result = own(file, access, user);
     if (result)
         return result;
     return user ? create_user_cache(file, options->folio)
@@ -205,7 +223,7 @@ static int open_file(struct twostate_file *file, const char *path, int flags, mo
         open_descriptors(file, path, flags & ~O_TRUNC, mode, options->cache == TWOSTATE_CACHE_USER);
 
     if (result == 0)
-        result = create_cache(file, options);
+        result = create_cache(file, flags & O_ACCMODE, options);
     if (result == 0 && (flags & O_TRUNC))
         result = cut_off(file, flags & O_ACCMODE);
     if (result == 0) {

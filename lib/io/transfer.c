@@ -244,6 +244,8 @@ int transfer_clip_(struct transfer *t)
     size = file_size_(t->file);
     if (size < 0)
         return (int)size;
+    if (size > INT64_MAX - unit)
+        return 0;
     end = t->offset < size ? (size + unit - 1) / unit * unit : t->offset;
     if (end < end_of(t))
         cursor_show_(&t->cursor, (size_t)(end - t->offset));

@@ -177,7 +177,8 @@ static inline int64_t user_round_down_(int64_t offset)
 
 static inline int64_t user_round_up_(int64_t offset)
 {
-    return user_round_down_(offset + (FOLIO_BLOCK - 1));
+    return offset > INT64_MAX - FOLIO_BLOCK ? INT64_MAX
+                                            : user_round_down_(offset + (FOLIO_BLOCK - 1));
 }
 
 static inline int64_t user_smaller_(int64_t a, int64_t b)

@@ -63,8 +63,8 @@ static int withdraw(struct twostate_file *file, int mode, int64_t offset, int64_
 static int fallocate_held(struct twostate_file *file, int mode, int64_t offset, int64_t length)
 {
     const int saved = errno;
-    const int64_t before = moves_what_follows(mode) ? 0 : file_known_size_(file);
     int result = withdraw(file, mode, offset, length);
+    int64_t size = 0;
 
     if (result)
         return result;
@@ -72,8 +72,10 @@ static int fallocate_held(struct twostate_file *file, int mode, int64_t offset, 
         result = fallocate(file->fd, mode, offset, length) < 0 ? -errno : 0;
     } while (result == -EINTR);
     errno = saved;
-    file_set_size_(file, before);
-    file_raise_size_(file, file_disk_size_(file));
+    size = file_disk_size_(file);
+    if (size >= 0 && moves_what_follows(mode))
+        file_set_size_(file, size);
+    file_raise_size_(file, size);
     return result;
 }
 
