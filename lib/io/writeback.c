@@ -246,17 +246,18 @@ static void write_done(struct backend_op *op)
     batch_drop(batch);
 }
 
-/* Whoever waits for one write is faster without the backend's threads. */
+/* Whoever waits for one write, and no other, is faster without the backend's threads. */
 static void write_here(struct write *write)
 {
     write->op.result = backend_run_(&write->op);
     write_done(&write->op);
 }
 
-static void batch_submit(struct pass *pass)
+static void batch_submit(struct pass *pass, bool last)
 {
     struct batch *batch = pass->batch;
     struct backend *backend = pass->cache->user->backend;
+    bool alone = false;
 
     pass->batch = NULL;
     if (batch == NULL)
@@ -268,11 +269,12 @@ static void batch_submit(struct pass *pass)
     pthread_mutex_lock(&pass->cache->unwritten);
     while (pass->cache->held_back > 0)
         pthread_cond_wait(&pass->cache->written, &pass->cache->unwritten);
+    alone = last && pass->pending == 0 && batch->writes == 1;
     pass->pending++;
     pass->cache->on_way++;
     pthread_mutex_unlock(&pass->cache->unwritten);
     batch->pending = batch->writes + 1;
-    if (pass->patient && batch->writes == 1)
+    if (alone)
         write_here(&batch->write[0]);
     else
         for (unsigned i = 0; i < batch->writes; i++)
@@ -406,7 +408,7 @@ static void lock_folio(struct pass *pass, struct folio *folio)
 {
     if (twostate_iolock_try_acquire(&folio->lock, TWOSTATE_EXCLUSIVE))
         return;
-    batch_submit(pass);
+    batch_submit(pass, false);
     twostate_iolock_acquire(&folio->lock, TWOSTATE_EXCLUSIVE);
 }
 
@@ -420,7 +422,7 @@ static bool has_something_to_write(struct pass *pass, const struct pick *pick)
     if (dirty & FOLIO_WRITING) {
         if (!pass->patient)
             return false;
-        batch_submit(pass);
+        batch_submit(pass, false);
         writeback_settle_(pass->cache, folio, FOLIO_DIRTY);
         dirty = __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE);
     }
@@ -432,7 +434,7 @@ static void have_room(struct pass *pass)
     struct batch *batch = pass->batch;
 
     if (batch && batch->size - batch->used < pass->cache->folio)
-        batch_submit(pass);
+        batch_submit(pass, false);
 }
 
 static void write_folio(struct pass *pass, const struct pick *pick)
@@ -465,7 +467,7 @@ static int64_t write_picks(struct user_cache *cache, struct pick *picks, unsigne
     qsort(picks, count, sizeof(*picks), compare_picks);
     for (unsigned i = 0; i < count; i++)
         write_folio(&pass, &picks[i]);
-    batch_submit(&pass);
+    batch_submit(&pass, true);
     pthread_mutex_lock(&cache->unwritten);
     while (pass.pending > 0)
         pthread_cond_wait(&cache->written, &cache->unwritten);
