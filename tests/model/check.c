@@ -24,6 +24,9 @@
  *     had it, that is two, of which one takes a state and the other drains or freezes.
  * And who sleeps with its patience over has claimed (check_sleep).
  * So: at most one phase of the other state and one of drains and freezes.
+ * A pair's begin waits at two or three locks in turn, a buffered write that meets a remap at one more
+ * (iopair.c's lists of steps, which have no circles): that many times this bound. It is checked for
+ * each of a pair's words.
  */
 #include "automaton.h"
 #include "word.h"
@@ -85,14 +88,33 @@ static const char *check_turns(struct world *world, const struct program *progra
                 !(exclusive(program, word) && group == GROUP_B) && !(after & WORD_SHARED))
                 return "a turn ended before all of its group were in (G3)";
         }
-        if (word != 0)
-            continue;
         if (!(after & reserved))
-            world->passed[g] = 0;
-        else if ((before & reserved) && next != turn && ++world->passed[g] > 1)
+            world->passed[word][g] = 0;
+        else if ((before & reserved) && next != turn && ++world->passed[word][g] > 1)
             return "the turn went to two groups before one that had reserved it (G3)";
     }
     return NULL;
+}
+
+/* The state of the only hold is now `state`: by its thread's own call, or by a waiter that it left. */
+static bool take_switch(struct world *world, const struct program *program, struct thread *thread,
+                        uint64_t state)
+{
+    if (thread->call == CALL_SWITCH && thread->held == 1) {
+        thread->state = thread->group;
+        return true;
+    }
+    for (unsigned i = 0; i < program->threads; i++) {
+        struct thread *other = &world->thread[i];
+
+        if (other->held == 1 && other->switching &&
+            state == word_held((enum group)(other->switching - 1))) {
+            other->state = (uint8_t)(other->switching - 1);
+            other->switching = 0;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* What the step did to the count must be what the thread's call is for. */
@@ -123,9 +145,8 @@ static const char *check_holds(struct world *world, const struct program *progra
             return "a call gave back holds that were not its own";
         thread->moving = 0;
     } else if (state != (before & WORD_STATES)) {
-        if (thread->call != CALL_SWITCH || is != 1 || thread->held != 1)
+        if (!take_switch(world, program, thread, state) || is != 1)
             return "the state changed, and not by the switch of a single hold (G10)";
-        thread->state = thread->group;
     }
     return NULL;
 }
@@ -198,10 +219,8 @@ const char *check_word(struct world *world, const struct program *program, unsig
             if (word_waiting(w, (enum group)g) > may_wait(world, program, g))
                 return "the word counts more waiters than there are";
         wrong = check_holds(world, program, &world->thread[thread], before, w);
-        if (wrong == NULL)
-            wrong = check_turns(world, program, &world->thread[thread], word, before);
     }
-    return wrong;
+    return wrong ? wrong : check_turns(world, program, &world->thread[thread], word, before);
 }
 
 static bool deadline_passed(const struct thread *thread)
@@ -236,6 +255,8 @@ const char *check_return(struct world *world, const struct program *program, uns
     const uint8_t call = thread->call;
     const char *wrong = result ? check_failure(thread, result) : NULL;
 
+    if (call == CALL_SWITCH && result == -EINPROGRESS)
+        thread->switching = (uint8_t)(thread->group + 1);
     if (wrong == NULL && result == 0 && call == CALL_DRAIN && !(thread->seen & SEEN_UNLOCKED))
         wrong = "a drain returned and had not seen the lock unlocked (G8)";
     if (wrong == NULL && call == CALL_RELEASE && moved)
@@ -308,6 +329,18 @@ const char *check_state(const struct world *world, const struct program *program
     return program->async ? NULL : check_parked(world, program);
 }
 
+/* In a pair patience begins anew at each lock; who sleeps without end has none left. */
+static const char *check_sleep_in_pair(const struct world *world, const struct request *sleep)
+{
+    const uint64_t w = world->word[sleep->word];
+
+    for (unsigned g = GROUP_A; g <= GROUP_DRAIN; g++)
+        if (sleep->b == 0 && (sleep->x >> g & 1) && !(w & WORD_SHARED) &&
+            (w & WORD_TURN) != word_turn((enum group)g) && !(w & word_reserved((enum group)g)))
+            return "a waiter sleeps without end at a lock of a pair, and has claimed nothing (G3)";
+    return NULL;
+}
+
 /* Whoever sleeps with its patience over has the turn, or has reserved one (G3). */
 const char *check_sleep(const struct world *world, const struct program *program, unsigned i)
 {
@@ -315,8 +348,9 @@ const char *check_sleep(const struct world *world, const struct program *program
     const enum group group = (enum group)thread->group;
     const uint64_t w = world->word[0];
 
-    if (program->subject == SUBJECT_PAIR || program->async || (w & WORD_SHARED) ||
-        thread->clock < MOMENT_PATIENCE)
+    if (program->subject == SUBJECT_PAIR)
+        return check_sleep_in_pair(world, automaton_request(thread->node));
+    if (program->async || (w & WORD_SHARED) || thread->clock < MOMENT_PATIENCE)
         return NULL;
     return (w & WORD_TURN) == word_turn(group) || (w & word_reserved(group))
                ? NULL
@@ -333,7 +367,7 @@ static bool stands(const struct world *world, const struct program *program, uns
 
     if (world->thread[i].status == STATUS_ASLEEP)
         return true;
-    if (request->kind != REQ_AWAIT && request->kind != REQ_LOCK)
+    if (request->kind == REQ_AWAIT ? request->x == AWAIT_USE : request->kind != REQ_LOCK)
         return false;
     count = world_choices(&alone, program, choices);
     for (unsigned j = 0; j < count; j++)

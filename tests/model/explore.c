@@ -3,22 +3,32 @@
 #include "explore.h"
 
 #include "automaton.h"
-#include "intern.h"
+#include "store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#define RANKS_MAX (THREADS_MAX * ROUNDS_MAX + 512U)
+
 /* Longer than any way out that is not a circle. */
 #define WAY_OUT_MAX 4000U
 
+/* States of one rank (store.h), in the order in which they were found. */
+struct queue {
+    uint32_t *states;
+    uint32_t count, room;
+};
+
 struct search {
     const struct program *program;
-    struct intern states, threads;
+    struct store store;
+    struct queue queues[RANKS_MAX];
     uint32_t *parents;
     uint32_t parents_room;
-    uint64_t steps;
+    bool covering;
+    uint64_t steps, looks;
     const char *wrong;
     uint32_t
         wrong_state; /* where it went wrong, and by which choice; none if it is the state itself */
@@ -26,74 +36,40 @@ struct search {
     bool by_choice;
 };
 
-static unsigned words_of(const struct program *program)
+static uint32_t *grown(uint32_t *array, uint32_t *room, uint32_t index)
 {
-    return program->subject == SUBJECT_PAIR ? ARENA_WORDS : 1;
+    if (index < *room)
+        return array;
+    *room = index + index / 2 + 1024;
+    array = realloc(array, *room * sizeof(*array));
+    if (array == NULL) {
+        fputs("model: out of memory\n", stderr);
+        exit(2);
+    }
+    return array;
 }
 
-static size_t pack(struct search *search, const struct world *world, unsigned char *out)
+static struct queue *queue_of(struct search *search, const struct world *world)
 {
-    const size_t words = words_of(search->program) * sizeof(world->word[0]);
-    const size_t rest = offsetof(struct world, thread) - offsetof(struct world, shared);
-    unsigned char *to = out;
+    return &search->queues[store_rank(&search->store, world)];
+}
+
+/* In the queue of its rank, if it is new and nothing covers it. */
+static void reach(struct search *search, struct world *world, uint32_t parent)
+{
     bool fresh = false;
-
-    memcpy(to, world->word, words);
-    to += words;
-    memcpy(to, &world->shared, rest);
-    to += rest;
-    for (unsigned i = 0; i < search->program->threads; i++) {
-        const uint32_t number =
-            intern_put(&search->threads, &world->thread[i], sizeof(world->thread[i]), &fresh);
-
-        memcpy(to, &number, sizeof(number));
-        to += sizeof(number);
-    }
-    return (size_t)(to - out);
-}
-
-static void unpack(const struct search *search, uint32_t state, struct world *world)
-{
-    const size_t words = words_of(search->program) * sizeof(world->word[0]);
-    const size_t rest = offsetof(struct world, thread) - offsetof(struct world, shared);
-    size_t size = 0;
-    const unsigned char *from = intern_get(&search->states, state, &size);
-
-    memset(world, 0, sizeof(*world));
-    memcpy(world->word, from, words);
-    from += words;
-    memcpy(&world->shared, from, rest);
-    from += rest;
-    for (unsigned i = 0; i < search->program->threads; i++) {
-        uint32_t number = 0;
-
-        memcpy(&number, from, sizeof(number));
-        from += sizeof(number);
-        memcpy(&world->thread[i], intern_get(&search->threads, number, &size),
-               sizeof(world->thread[i]));
-    }
-}
-
-/* The number of a state, which is sorted on the way. */
-static uint32_t put(struct search *search, struct world *world, uint32_t parent, bool *fresh)
-{
-    unsigned char bytes[sizeof(struct world)];
-    uint32_t state = 0;
-    size_t size = 0;
+    struct queue *queue = queue_of(search, world);
+    uint32_t state = STORE_NONE;
 
     world_sort(world, search->program);
-    size = pack(search, world, bytes);
-    state = intern_put(&search->states, bytes, size, fresh);
-    if (!*fresh)
-        return state;
-    if (state == search->parents_room) {
-        search->parents_room = search->parents_room * 2 + 1024;
-        search->parents = realloc(search->parents, search->parents_room * sizeof(*search->parents));
-        if (search->parents == NULL)
-            abort();
-    }
+    if (store_find(&search->store, world) != STORE_NONE ||
+        (search->covering && store_cover(&search->store, world) != STORE_NONE))
+        return;
+    state = store_put(&search->store, world, &fresh);
+    search->parents = grown(search->parents, &search->parents_room, state);
     search->parents[state] = parent;
-    return state;
+    queue->states = grown(queue->states, &queue->room, queue->count);
+    queue->states[queue->count++] = state;
 }
 
 static void failed(struct search *search, const char *wrong, uint32_t state,
@@ -106,25 +82,45 @@ static void failed(struct search *search, const char *wrong, uint32_t state,
         search->wrong_choice = *choice;
 }
 
+/*
+ * Where a thread is about to look at its clock, only that is tried: what the clock says is the
+ * thread's own affair, and may be decided before whatever others do. (If it is decided later, it can
+ * be the same moments.) Returns the choices kept.
+ */
+static unsigned own_affairs(const struct search *search, const struct world *world,
+                            struct choice choices[CHOICES_MAX], unsigned count)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < count && search->covering; i++) {
+        const struct thread *thread = &world->thread[choices[i].thread];
+
+        if (thread->status == STATUS_READY && choices[i].kind == CHOICE_GO &&
+            automaton_request(thread->node)->kind == REQ_NOW &&
+            (kept == 0 || choices[0].thread == choices[i].thread))
+            choices[kept++] = choices[i];
+    }
+    return kept ? kept : count;
+}
+
 /* Every step from a state. */
-static void expand(struct search *search, uint32_t state)
+static void expand(struct search *search, uint32_t state, const struct world *world)
 {
     struct choice choices[CHOICES_MAX];
-    struct world world, next;
+    struct world next;
     unsigned count = 0;
-    const char *wrong = NULL;
+    const char *wrong = check_stuck(world, search->program);
 
-    unpack(search, state, &world);
-    wrong = check_stuck(&world, search->program);
     if (wrong) {
         failed(search, wrong, state, NULL);
         return;
     }
-    count = world_choices(&world, search->program, choices);
+    count = world_choices(world, search->program, choices);
+    count = own_affairs(search, world, choices, count);
     for (unsigned i = 0; i < count; i++) {
-        bool possible = true, fresh = false;
+        bool possible = true;
 
-        next = world;
+        next = *world;
         wrong = world_step(&next, search->program, choices[i], &possible);
         if (!possible)
             continue;
@@ -133,8 +129,20 @@ static void expand(struct search *search, uint32_t state)
             failed(search, wrong, state, &choices[i]);
             return;
         }
-        put(search, &next, state, &fresh);
+        reach(search, &next, state);
     }
+}
+
+/* A state in a queue. What covers it may have been found since it was put there. */
+static void look_at(struct search *search, uint32_t state)
+{
+    struct world world;
+
+    store_get(&search->store, state, &world);
+    if (search->covering && store_cover(&search->store, &world) != STORE_NONE)
+        return;
+    search->looks++;
+    expand(search, state, &world);
 }
 
 /* What a thread does that is left alone: no new operation, no time, no giving up. */
@@ -146,15 +154,17 @@ static bool leads_out(const struct world *world, const struct choice *choice)
         return false;
     if (request->kind == REQ_END)
         return choice->argument < 3; /* a pooled hold */
-    return request->kind != REQ_AWAIT || choice->argument == 0;
+    return request->kind != REQ_AWAIT || request->x == AWAIT_USE || choice->argument == 0;
 }
 
-static bool step_out(struct world *world, const struct program *program, unsigned *last)
+static bool step_out(const struct search *search, struct world *world, unsigned *last)
 {
+    const struct program *program = search->program;
     struct choice choices[CHOICES_MAX];
-    const unsigned count = world_choices(world, program, choices);
+    unsigned count = world_choices(world, program, choices);
     bool possible = true;
 
+    count = own_affairs(search, world, choices, count);
     for (unsigned i = 1; i <= program->threads; i++) {
         const unsigned thread = (*last + i) % program->threads;
 
@@ -168,13 +178,21 @@ static bool step_out(struct world *world, const struct program *program, unsigne
     return false;
 }
 
+/* The state that was looked at for this one. */
+static uint32_t stands_for(struct search *search, const struct world *world)
+{
+    const uint32_t cover = search->covering ? store_cover(&search->store, world) : STORE_NONE;
+
+    return cover != STORE_NONE ? cover : store_find(&search->store, world);
+}
+
 /*
  * From every state, threads that take turns come to an end, with no help of time and of operations
  * not yet begun: nobody waits for ever, and nobody goes round in a circle.
  */
 static void check_ends(struct search *search)
 {
-    const uint32_t states = search->states.count;
+    const uint32_t states = search->store.states.count;
     unsigned char *ends = calloc(states, 1);
     uint32_t *way = calloc(WAY_OUT_MAX, sizeof(*way));
 
@@ -183,23 +201,26 @@ static void check_ends(struct search *search)
         unsigned length = 0, last = 0;
         uint32_t at = state;
 
-        unpack(search, state, &world);
+        store_get(&search->store, at, &world);
         while (!ends[at] && !world_idle(&world, search->program)) {
-            bool fresh = false;
-
             way[length++] = at;
-            if (length == WAY_OUT_MAX || !step_out(&world, search->program, &last)) {
+            if (length == WAY_OUT_MAX || !step_out(search, &world, &last)) {
                 failed(search, "from here, threads that take turns never come to an end", state,
                        NULL);
                 break;
             }
-            /* the way goes on from the state as it is kept: in another order of equal threads */
-            at = put(search, &world, at, &fresh);
             search->steps++;
-            if (at >= states)
-                break; /* only if the exploration was cut */
+            at = stands_for(search, &world);
+            if (at == STORE_NONE) {
+                failed(search, "from here, a step leads to a state that the explorer missed", state,
+                       NULL);
+                break;
+            }
+            store_get(&search->store, at, &world); /* in another order of equal threads */
         }
-        ends[at < states ? at : state] = 1;
+        if (search->wrong)
+            break;
+        ends[at] = 1;
         for (unsigned i = 0; i < length; i++)
             ends[way[i]] = 1;
     }
@@ -214,14 +235,6 @@ static unsigned depth_of(const struct search *search, uint32_t state)
     for (; state != 0; state = search->parents[state])
         depth++;
     return depth;
-}
-
-static bool same(struct search *search, const struct world *world, uint32_t state)
-{
-    struct world sorted = *world;
-    bool fresh = false;
-
-    return put(search, &sorted, state, &fresh) == state && !fresh;
 }
 
 /*
@@ -250,8 +263,9 @@ static void find_way(struct search *search, struct exploration *result)
 
             next = world;
             wrong = world_step(&next, search->program, choices[j], &possible);
-            if (possible && (i < depth ? wrong == NULL && same(search, &next, states[i + 1])
-                                       : wrong == search->wrong)) {
+            if (possible &&
+                (i < depth ? wrong == NULL && store_find(&search->store, &next) == states[i + 1]
+                           : wrong == search->wrong)) {
                 result->way[result->length++] = choices[j];
                 break;
             }
@@ -269,44 +283,61 @@ static double seconds_since(const struct timespec *start)
     return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-struct exploration explore(const struct program *program, uint32_t most_states, bool progress)
+static void show(const struct search *search, const struct timespec *start)
 {
-    struct search search = {.program = program};
+    fprintf(stderr, "\r%u states, %llu looked at, %.0f s ", search->store.states.count,
+            (unsigned long long)search->looks, seconds_since(start));
+}
+
+/* By rank; within one, breadth first. False: more states than allowed. */
+static bool search_all(struct search *search, uint32_t most_states, const struct timespec *progress)
+{
+    const unsigned ranks = store_ranks(search->program);
+
+    for (unsigned rank = 0; rank < ranks; rank++) {
+        const struct queue *queue = &search->queues[rank];
+
+        for (uint32_t i = 0; i < queue->count && search->wrong == NULL; i++) {
+            if (search->store.states.count > most_states)
+                return false;
+            look_at(search, queue->states[i]);
+            if (progress && i % (1 << 18) == 0)
+                show(search, progress);
+        }
+    }
+    return true;
+}
+
+struct exploration explore(const struct program *program, uint32_t most_states, bool reduced,
+                           bool progress)
+{
+    struct search search = {.program = program, .covering = reduced};
     struct exploration result = {.verdict = VERDICT_EXHAUSTED};
     struct timespec start;
     struct world world;
-    bool fresh = false;
 
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
-    intern_init(&search.states);
-    intern_init(&search.threads);
+    store_init(&search.store, program);
     world_init(&world, program);
-    put(&search, &world, 0, &fresh);
-    for (uint32_t state = 0; state < search.states.count && search.wrong == NULL; state++) {
-        if (search.states.count > most_states) {
-            result.verdict = VERDICT_CUT;
-            break;
-        }
-        expand(&search, state);
-        if (progress && state % (1 << 20) == 0)
-            fprintf(stderr, "\r%u of %u states, %.0f s ", state, search.states.count,
-                    seconds_since(&start));
-    }
+    reach(&search, &world, 0);
+    if (!search_all(&search, most_states, progress ? &start : NULL))
+        result.verdict = VERDICT_CUT;
     if (search.wrong == NULL && result.verdict == VERDICT_EXHAUSTED)
         check_ends(&search);
     if (progress)
         fputc('\n', stderr);
-    result.states = search.states.count;
+    result.states = search.store.states.count;
     result.steps = search.steps;
-    result.depth = depth_of(&search, search.states.count - 1);
+    result.depth = depth_of(&search, result.states - 1);
     result.seconds = seconds_since(&start);
     if (search.wrong) {
         result.verdict = VERDICT_FAILED;
         result.wrong = search.wrong;
         find_way(&search, &result);
     }
-    intern_free(&search.states);
-    intern_free(&search.threads);
+    for (unsigned i = 0; i < RANKS_MAX; i++)
+        free(search.queues[i].states);
+    store_free(&search.store);
     free(search.parents);
     return result;
 }

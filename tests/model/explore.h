@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All states of a program, breadth first, each kept once and in full: so that nothing is missed by
- * a collision, and the first failure found has the shortest way to it.
+ * All states of a program, each kept once and in full: so that nothing is missed by a collision. The
+ * first failure found has the fewest operations, and of these a short way to it.
+ *
+ * Reduced: states that others cover are left out (store.h), and looks at the clock come first.
  */
 #ifndef MODEL_EXPLORE_H
 #define MODEL_EXPLORE_H
@@ -20,7 +22,7 @@ struct exploration {
     enum verdict verdict;
     uint32_t states; /* or schedules, of a walk */
     uint64_t steps;
-    unsigned depth; /* the longest of the shortest ways */
+    unsigned depth; /* of the state that was found last */
     double seconds;
     const char *wrong; /* of a failure */
     struct choice *way;
@@ -28,6 +30,7 @@ struct exploration {
 };
 
 /* The result's way is to be freed. */
-struct exploration explore(const struct program *program, uint32_t most_states, bool progress);
+struct exploration explore(const struct program *program, uint32_t most_states, bool reduced,
+                           bool progress);
 
 #endif

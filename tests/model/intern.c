@@ -38,27 +38,31 @@ void intern_free(struct intern *table)
     *table = (struct intern){0};
 }
 
-static uint32_t slot_of(const struct intern *table, const void *bytes, size_t size)
+/* The hash is kept with the number: a look for what is not there touches the slots alone. */
+static uint32_t hash_of(const void *bytes, size_t size)
 {
-    return (uint32_t)XXH3_64bits(bytes, size) & table->slots_mask;
+    return (uint32_t)XXH3_64bits(bytes, size);
 }
 
 static void rehash(struct intern *table)
 {
-    const size_t slots = ((size_t)table->slots_mask + 1) * 2;
+    uint64_t *old = table->slots;
+    const uint32_t old_mask = table->slots_mask;
+    const size_t slots = ((size_t)old_mask + 1) * 2;
 
-    table->slots = grown(table->slots, slots * sizeof(*table->slots));
-    memset(table->slots, 0, slots * sizeof(*table->slots));
     table->slots_mask = (uint32_t)(slots - 1);
-    for (uint32_t i = 0; i < table->count; i++) {
-        size_t size = 0;
-        const void *bytes = intern_get(table, i, &size);
-        uint32_t slot = slot_of(table, bytes, size);
+    table->slots = grown(NULL, slots * sizeof(*table->slots));
+    memset(table->slots, 0, slots * sizeof(*table->slots));
+    for (size_t i = 0; i <= old_mask; i++) {
+        uint32_t slot = (uint32_t)(old[i] >> 32) & table->slots_mask;
 
+        if (old[i] == 0)
+            continue;
         while (table->slots[slot])
             slot = (slot + 1) & table->slots_mask;
-        table->slots[slot] = i + 1;
+        table->slots[slot] = old[i];
     }
+    free(old);
 }
 
 static uint32_t append(struct intern *table, const void *bytes, size_t size)
@@ -77,20 +81,38 @@ static uint32_t append(struct intern *table, const void *bytes, size_t size)
     return table->count;
 }
 
+/* Where the string is, or where it would be. */
+static uint32_t slot_with(const struct intern *table, const void *bytes, size_t size, uint32_t hash)
+{
+    uint32_t slot = hash & table->slots_mask;
+
+    for (; table->slots[slot]; slot = (slot + 1) & table->slots_mask) {
+        const uint32_t number = (uint32_t)table->slots[slot] - 1;
+        size_t at = 0;
+
+        if (table->slots[slot] >> 32 != hash)
+            continue;
+        at = table->offsets[number];
+        if (table->offsets[number + 1] - at == size && memcmp(table->bytes + at, bytes, size) == 0)
+            break;
+    }
+    return slot;
+}
+
+uint32_t intern_find(const struct intern *table, const void *bytes, size_t size)
+{
+    return (uint32_t)table->slots[slot_with(table, bytes, size, hash_of(bytes, size))] - 1;
+}
+
 uint32_t intern_put(struct intern *table, const void *bytes, size_t size, bool *fresh)
 {
-    uint32_t slot = slot_of(table, bytes, size);
+    const uint32_t hash = hash_of(bytes, size);
+    const uint32_t slot = slot_with(table, bytes, size, hash);
 
-    *fresh = false;
-    for (; table->slots[slot]; slot = (slot + 1) & table->slots_mask) {
-        const uint32_t number = table->slots[slot] - 1;
-        const size_t at = table->offsets[number];
-
-        if (table->offsets[number + 1] - at == size && memcmp(table->bytes + at, bytes, size) == 0)
-            return number;
-    }
-    *fresh = true;
-    table->slots[slot] = append(table, bytes, size);
+    *fresh = table->slots[slot] == 0;
+    if (!*fresh)
+        return (uint32_t)table->slots[slot] - 1;
+    table->slots[slot] = (uint64_t)hash << 32 | append(table, bytes, size);
     if (table->count > table->slots_mask / 4 * 3)
         rehash(table);
     return table->count - 1;

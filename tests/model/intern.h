@@ -12,7 +12,7 @@ struct intern {
     size_t used, room;
     size_t *offsets; /* count + 1 of them */
     uint32_t count, offsets_room;
-    uint32_t *slots; /* open addressing; number + 1, or 0 */
+    uint64_t *slots; /* open addressing; hash and number + 1, or 0 */
     uint32_t slots_mask;
 };
 
@@ -21,6 +21,10 @@ void intern_free(struct intern *table);
 
 /* The number of the string; *fresh: it had none before. */
 uint32_t intern_put(struct intern *table, const void *bytes, size_t size, bool *fresh);
+
+/* The number of a string that has one, or INTERN_NONE. */
+#define INTERN_NONE UINT32_MAX
+uint32_t intern_find(const struct intern *table, const void *bytes, size_t size);
 
 /* Valid until the next intern_put. */
 const void *intern_get(const struct intern *table, uint32_t number, size_t *size);

@@ -13,6 +13,7 @@
  *     --patience-0                  of a lock that is handed over as soon as somebody waits
  *     --shared                      a lock between processes
  *     --no-merge                    keeps apart what differs in dead memory only (automaton.c)
+ *     --no-reduction                looks at states that others cover, too (store.h)
  *     --states N                    gives up (and says so) beyond so many
  *     --random SEED, --pct SEED     --schedules N by chance instead (walk.h), --changes N
  *     --replay WAY                  shows one schedule, as printed with a failure
@@ -39,7 +40,7 @@ struct options {
     uint32_t states;
     uint64_t seed;
     unsigned schedules;
-    bool by_chance, progress, expect_failure, no_merge;
+    bool by_chance, progress, expect_failure, no_merge, no_reduction;
     int changes;
     const char *replay, *set;
 };
@@ -81,6 +82,7 @@ static bool parse(struct options *options, int argc, char **argv)
         {"expect-failure", no_argument, NULL, 'x'},
         {"progress", no_argument, NULL, 'P'},
         {"no-merge", no_argument, NULL, 'M'},
+        {"no-reduction", no_argument, NULL, 'e'},
         {"set", required_argument, NULL, 't'},
         {"sets", no_argument, NULL, 'T'},
         {"ops", no_argument, NULL, 'o'},
@@ -137,6 +139,9 @@ static bool parse(struct options *options, int argc, char **argv)
         case 'M':
             options->no_merge = true;
             break;
+        case 'e':
+            options->no_reduction = true;
+            break;
         case 'P':
             options->progress = true;
             break;
@@ -173,6 +178,8 @@ static void print_mode(const struct options *options)
         fputs("fused", stdout);
     if (options->no_merge)
         fputs(", not merged", stdout);
+    if (options->no_reduction)
+        fputs(", not reduced", stdout);
     if (word_patience_us(program->first_word) == 0)
         fputs(", patience 0", stdout);
     if (program->first_word & WORD_SHARED)
@@ -220,7 +227,7 @@ static int run(const struct options *options)
     if (options->by_chance)
         result = walk(program, options->seed, options->schedules, options->changes);
     else
-        result = explore(program, options->states, options->progress);
+        result = explore(program, options->states, !options->no_reduction, options->progress);
     print_result(options, &result);
     free(result.way);
     return (result.verdict == VERDICT_FAILED) != options->expect_failure;

@@ -7,30 +7,42 @@
 
 #include "uses.h"
 
+/* How many holds an operation decides about late (world.h). */
+enum {
+    HOLDS_run_acquire = 1,
+    HOLDS_run_acquire_two = 2,
+    HOLDS_run_drain = 0,
+    HOLDS_run_drain_free = 0,
+    HOLDS_run_acquire_free = 0,
+    HOLDS_run_query_free = 0,
+};
+
 #define LOCK_OP(name, what, run, state, form, then)                                                \
     {                                                                                              \
-        name, what, run, SUBJECT_LOCK, state, form, then, false, (then) == THEN_POOL               \
+        name, what, run, SUBJECT_LOCK, state, form, then, HOLDS_##run, false, (then) == THEN_POOL  \
     }
 #define IOLOCK_OP(name, what, run, mode, form, then)                                               \
     {                                                                                              \
-        name, what, run, SUBJECT_IOLOCK, mode, form, then, false, (then) == THEN_POOL              \
+        name, what, run, SUBJECT_IOLOCK, mode, form, then, 1, false, (then) == THEN_POOL           \
     }
 #define PAIR_OP(name, what, path, form, then)                                                      \
     {                                                                                              \
-        name, what, run_pair, SUBJECT_PAIR, path, form, then, false, false                         \
+        name, what, run_pair, SUBJECT_PAIR, path, form, then, 0, false, false                      \
     }
 #define ASYNC_OP(name, what, run, subject, state, form, then)                                      \
     {                                                                                              \
-        name, what, run, subject, state, form, then, true, false                                   \
+        name, what, run, subject, state, form, then, 0, true, false                                \
     }
 #define BOTH(name, what, run, form, then)                                                          \
     LOCK_OP(name "A", what, run, TWOSTATE_A, form, then),                                          \
         LOCK_OP(name "B", what, run, TWOSTATE_B, form, then)
 
 const struct op ops[] = {
-    {"+A", "releases an A from the pool", run_pooled, SUBJECT_ANY, TWOSTATE_A, 0, 0, false, false},
-    {"+B", "releases a B from the pool", run_pooled, SUBJECT_ANY, TWOSTATE_B, 0, 0, false, false},
-    {"+f", "thaws a freeze from the pool", run_pooled, SUBJECT_ANY, FREEZE, 0, 0, false, false},
+    {"+A", "releases an A from the pool", run_pooled, SUBJECT_ANY, TWOSTATE_A, 0, 0, 0, false,
+     false},
+    {"+B", "releases a B from the pool", run_pooled, SUBJECT_ANY, TWOSTATE_B, 0, 0, 0, false,
+     false},
+    {"+f", "thaws a freeze from the pool", run_pooled, SUBJECT_ANY, FREEZE, 0, 0, 0, false, false},
     BOTH("a", "acquire, release", run_acquire, FORM_WAIT, THEN_RELEASE),
     BOTH("t", "try", run_acquire, FORM_TRY, THEN_RELEASE),
     BOTH("T", "timed, by a deadline before the patience ends", run_acquire, FORM_SHORT,
@@ -69,6 +81,14 @@ const struct op ops[] = {
              FORM_WAIT, 0),
     ASYNC_OP("WB", "acquire, async, waited for until a deadline", run_waiter_wait, SUBJECT_LOCK,
              TWOSTATE_B, FORM_SHORT, 0),
+    ASYNC_OP("vA", "acquire A, switch async, may be cancelled", run_async_switch, SUBJECT_LOCK,
+             TWOSTATE_A, 0, 0),
+    ASYNC_OP("vB", "acquire B, switch async, may be cancelled", run_async_switch, SUBJECT_LOCK,
+             TWOSTATE_B, 0, 0),
+    ASYNC_OP("vf", "freeze, thaw to A async, may be cancelled", run_async_switch, SUBJECT_LOCK,
+             FREEZE, 0, 0),
+    ASYNC_OP("gA", "acquire, async, through a queue", run_grants, SUBJECT_LOCK, TWOSTATE_A, 0, 0),
+    ASYNC_OP("gB", "acquire, async, through a queue", run_grants, SUBJECT_LOCK, TWOSTATE_B, 0, 0),
     IOLOCK_OP("as", "shared", run_iolock, TWOSTATE_SHARED, FORM_WAIT, 0),
     IOLOCK_OP("ax", "exclusive", run_iolock, TWOSTATE_EXCLUSIVE, FORM_WAIT, 0),
     IOLOCK_OP("ts", "try shared", run_iolock, TWOSTATE_SHARED, FORM_TRY, 0),

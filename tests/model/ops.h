@@ -30,9 +30,10 @@ struct op {
     uint8_t subject;
     uint8_t state; /* or mode, or path */
     uint8_t form;
-    uint8_t then; /* what it does while it holds; see ops.c */
-    bool async;   /* it leaves a waiter without a thread */
-    bool pools;   /* it leaves a hold to the pool */
+    uint8_t then;  /* what it does while it holds; see ops.c */
+    uint8_t holds; /* that it takes, if what it does then is decided late (world.h); else 0 */
+    bool async;    /* it leaves a waiter without a thread */
+    bool pools;    /* it leaves a hold to the pool */
 };
 
 #define OPS_MAX 64U /* of one subject */

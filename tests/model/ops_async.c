@@ -12,7 +12,32 @@ static struct slot {
     uint32_t told; /* by the callback */
     uint32_t calls;
     uint32_t cancelled;
+    uint32_t state; /* that it waits for */
 } slots[4];
+
+static struct twostate_grants grants;
+static uint32_t readable; /* its descriptor */
+
+/* In place of the kernel's, for grants.c: it says that it counts 0 or 1. */
+int seam_eventfd_write_(int fd, uint64_t value);
+int seam_eventfd_read_(int fd, uint64_t *value);
+
+int seam_eventfd_write_(int fd, uint64_t value)
+{
+    (void)fd;
+    if (sys_flag_exchange_(&readable, 1) || value != 1)
+        port_fail_("an eventfd is made readable that is");
+    return 0;
+}
+
+int seam_eventfd_read_(int fd, uint64_t *value)
+{
+    (void)fd;
+    *value = 1;
+    if (!sys_flag_exchange_(&readable, 0))
+        port_fail_("an eventfd is read that is not readable");
+    return 0;
+}
 
 static struct slot *new_slot(void)
 {
@@ -120,6 +145,105 @@ void run_waiter_wait(const struct op *op)
     free_slot(slot);
     if (result == 0)
         use_release(op->state, 1);
+}
+
+static int switch_async(struct slot *slot, const struct op *op, unsigned to)
+{
+    const enum twostate_state state = (enum twostate_state)to;
+
+    call(CALL_SWITCH, to, 1, FORM_ASYNC);
+    return returned(op->state == FREEZE ? twostate_lock_thaw_to_async(LOCK, state, &slot->waiter)
+                                        : twostate_lock_switch_async(LOCK, state, &slot->waiter));
+}
+
+/* Acquires, and leaves a waiter that switches, or thaws to, the other state; cancels it perhaps. */
+void run_async_switch(const struct op *op)
+{
+    const unsigned other = op->state == TWOSTATE_A ? TWOSTATE_B : TWOSTATE_A;
+    struct slot *slot = NULL;
+    unsigned state = op->state;
+    int result = 0;
+
+    call(CALL_ACQUIRE, state, 1, FORM_WAIT);
+    if (state == FREEZE)
+        twostate_lock_freeze(LOCK);
+    else
+        twostate_lock_acquire(LOCK, (enum twostate_state)state);
+    returned(0);
+    say(REQ_AWAIT, AWAIT_MOMENT, 0, 0);
+    slot = new_slot();
+    slot->waiter.done = granted;
+    slot->waiter.context = slot;
+    result = switch_async(slot, op, other);
+    if (result == -EINPROGRESS) {
+        result = 0;
+        if (say(REQ_AWAIT, AWAIT_GRANT, 0, (uintptr_t)&slot->told) == 1) {
+            call(CALL_OTHER, 0, 0, FORM_WAIT);
+            result = twostate_waiter_cancel(&slot->waiter) ? -ECANCELED : 0;
+            returned(0);
+            if (result == 0)
+                say(REQ_AWAIT, AWAIT_FLAG, 0, (uintptr_t)&slot->told);
+        }
+    }
+    if (result == 0)
+        state = other;
+    free_slot(slot);
+    use_release(state, 1);
+}
+
+/* What came out of the queue: whoever takes it uses it. */
+static void take_grant(void)
+{
+    struct twostate_waiter *waiter = NULL;
+    struct slot *slot = NULL;
+
+    call(CALL_OTHER, 0, 0, FORM_WAIT);
+    waiter = twostate_grants_next(&grants);
+    returned(0);
+    if (waiter == NULL) /* another thread was faster */
+        return;
+    slot = (struct slot *)(void *)((char *)waiter - offsetof(struct slot, waiter));
+    if (slot->told || !slot->used || slot->cancelled || twostate_waiter_result(waiter) != 0)
+        port_fail_("a waiter is in the queue that should not be");
+    slot->told = 1;
+    say(REQ_POOL, POOL_ADOPT, slot->state, 1);
+    use_release(slot->state, 1);
+}
+
+/* An event loop in each thread, for one queue: any of them may take what comes; or a cancel. */
+void run_grants(const struct op *op)
+{
+    struct slot *slot = new_slot();
+    bool may_cancel = true;
+    int result = 0;
+
+    slot->waiter.done = twostate_grants_done;
+    slot->waiter.context = &grants;
+    slot->state = op->state;
+    result = leave_waiter(slot, op);
+    if (result == 0) {
+        free_slot(slot);
+        use_release(op->state, 1);
+        return;
+    }
+    while (!slot->told && !slot->cancelled) {
+        const struct request request = {.kind = REQ_AWAIT,
+                                        .x = may_cancel ? AWAIT_GRANT : AWAIT_FLAG,
+                                        .a = (uintptr_t)&readable,
+                                        .b = (uintptr_t)&slot->told};
+
+        if (port_ask_(&request) == 1) {
+            may_cancel = false;
+            call(CALL_OTHER, 0, 0, FORM_WAIT);
+            slot->cancelled = twostate_waiter_cancel(&slot->waiter);
+            returned(0);
+        } else if (!slot->told) {
+            take_grant();
+        }
+    }
+    if (slot->cancelled)
+        say(REQ_AWAIT, AWAIT_MOMENT, 0, 0);
+    free_slot(slot);
 }
 
 void run_iolock_async(const struct op *op)

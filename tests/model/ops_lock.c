@@ -68,7 +68,6 @@ static void use(unsigned state, enum then then)
     stage(STAGE_USE(state, then));
     switch (then) {
     case THEN_JOIN:
-        say(REQ_AWAIT, AWAIT_MOMENT, 0, 0);
         join(state);
         stage(STAGE_USE(state, THEN_RELEASE_TWO));
         use_release(state, 1);
@@ -87,7 +86,6 @@ static void use(unsigned state, enum then then)
     case THEN_TRY_SWITCH:
     case THEN_SWITCH_SHORT:
     case THEN_SWITCH_LONG:
-        say(REQ_AWAIT, AWAIT_MOMENT, 0, 0);
         state = switched(state, other, (enum form)(FORM_WAIT + (then - THEN_SWITCH)));
         break;
     default:
@@ -106,7 +104,7 @@ void run_pooled(const struct op *op)
 void run_acquire(const struct op *op)
 {
     if (acquire(op->state, (enum form)op->form) == 0)
-        use(op->state, (enum then)op->then);
+        use(op->state, choose_use(op->state, 1));
 }
 
 void run_acquire_two(const struct op *op)
@@ -120,7 +118,7 @@ void run_acquire_two(const struct op *op)
     else
         result = twostate_lock_acquire_n_timed(LOCK, state, 2, deadline((enum form)op->form));
     if (returned(result) == 0)
-        use(state, (enum then)op->then);
+        use(state, choose_use(state, 2));
 }
 
 static void drain(enum form form)
@@ -188,6 +186,7 @@ void use_iolock_release(unsigned mode)
 void run_iolock(const struct op *op)
 {
     const enum twostate_iomode mode = (enum twostate_iomode)op->state;
+    enum then then = THEN_RELEASE;
     int result = 0;
 
     call(op->form == FORM_TRY ? CALL_TRY : CALL_ACQUIRE, mode, 1, (enum form)op->form);
@@ -199,13 +198,13 @@ void run_iolock(const struct op *op)
         result = twostate_iolock_acquire_timed(IOLOCK, mode, deadline((enum form)op->form));
     if (returned(result) != 0)
         return;
-    stage(STAGE_USE(mode, op->then));
-    if (op->then == THEN_POOL) {
+    then = choose_use(mode, 1);
+    stage(STAGE_USE(mode, then));
+    if (then == THEN_POOL) {
         say(REQ_POOL, POOL_PUT, mode, 1);
         return;
     }
-    if (op->then == THEN_DEMOTE) {
-        say(REQ_AWAIT, AWAIT_MOMENT, 0, 0);
+    if (then == THEN_DEMOTE) {
         call(CALL_SWITCH, TWOSTATE_SHARED, 1, FORM_WAIT);
         twostate_iolock_demote(IOLOCK);
         returned(0);

@@ -63,9 +63,10 @@ enum pool {
 enum await {
     AWAIT_CLOSING, /* nobody else is in a call, but to release or to drain, and nobody begins one */
     AWAIT_DRAINED, /* no other thread drains */
-    AWAIT_GRANT,   /* a: address of a flag that a callback sets -> 0, or 1: no, cancel now */
-    AWAIT_FLAG,    /* a: the same -> 0, with no choice */
+    AWAIT_GRANT,   /* a, b: addresses of flags, one of which is set -> 0, or 1: no, cancel now */
+    AWAIT_FLAG,    /* the same -> 0, with no choice */
     AWAIT_MOMENT,  /* nothing: others may run before it goes on */
+    AWAIT_USE,     /* the same; a: holds, y: their state -> enum then, one of the menu's */
 };
 
 /* What a thread is inside of, in a pair: the rows of iopair.h's table. */

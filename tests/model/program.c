@@ -99,21 +99,69 @@ static void add_releaser(struct program *program)
         program->script[program->threads++] = (struct script){0};
 }
 
-void program_finish(struct program *program)
+static bool begin_alike(const struct op *a, const struct op *b)
 {
-    uint64_t used = 0;
-    bool pools = false;
+    return a->holds > 0 && a->holds == b->holds && a->state == b->state && a->form == b->form;
+}
+
+static uint64_t begins(uint64_t menu, unsigned first)
+{
+    uint64_t kept = 0;
+
+    for (unsigned i = 0; i < OPS_MAX; i++) {
+        bool before = false;
+
+        for (unsigned j = 0; j < i && (menu >> i & 1); j++)
+            before |= (menu >> j & 1) && begin_alike(&ops[first + i], &ops[first + j]);
+        if ((menu >> i & 1) && !before)
+            kept |= UINT64_C(1) << i;
+    }
+    return kept;
+}
+
+static uint64_t pooling(enum subject subject)
+{
+    uint64_t pools = 0;
+
+    for (unsigned i = 3; i < ops_count; i++)
+        if (ops[i].subject == subject && ops[i].pools)
+            pools |= program_bit(i);
+    return pools;
+}
+
+/*
+ * Between its operations every thread may release what is in the pool. After its last one it can;
+ * where a thread goes on after it has put something there, all may wait for one that does not.
+ */
+static bool wants_releaser(const struct program *program)
+{
+    const uint64_t pools = pooling(program->subject);
 
     for (unsigned i = 0; i < program->threads; i++)
         for (unsigned j = 0; j < program->script[i].rounds; j++)
-            used |= program->script[i].menu[j];
-    for (unsigned i = 3; i < ops_count; i++) {
-        if (ops[i].subject != program->subject || !(used & program_bit(i)))
-            continue;
-        program->async |= ops[i].async;
-        pools |= ops[i].pools;
+            if ((program->script[i].menu[j] & pools) &&
+                (program->script[i].forever || j + 1U < program->script[i].rounds))
+                return true;
+    return false;
+}
+
+void program_finish(struct program *program)
+{
+    uint64_t used = 0;
+
+    for (unsigned i = 0; i < program->threads; i++) {
+        struct script *script = &program->script[i];
+
+        for (unsigned j = 0; j < script->rounds; j++) {
+            script->begin[j] = begins(script->menu[j], program_first_op(program->subject));
+            used |= script->menu[j];
+        }
     }
-    if (pools)
+    for (unsigned i = 3; i < ops_count; i++) {
+        if (ops[i].subject == program->subject && (used & program_bit(i)))
+            program->async |= ops[i].async;
+    }
+    if (wants_releaser(program))
         add_releaser(program);
     sort(program);
     for (unsigned i = 0; i < program->threads; i++) {

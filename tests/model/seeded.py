@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "mutation"))
 
 from table import MUTANTS  # noqa: E402
 
-SOURCES = ["wait.c", "lock.c", "iolock.c", "iopair.c", "async.c"]
+SOURCES = ["wait.c", "lock.c", "iolock.c", "iopair.c", "async.c", "grants.c"]
 
 OPERATIONS = ["ops.c", "ops_lock.c", "ops_async.c", "ops_pair.c"]
 
@@ -45,6 +45,8 @@ PROGRAMS = [
     "cA cB aA",
     "cd aA cB",
     "wA aB WB",
+    "vA aA cB",
+    "gA aB gA",
     "--subject iolock ax ax as",
     "--subject iolock dx as ax Tx",
     "--subject iolock cx ax as",
@@ -90,6 +92,8 @@ def compile_one(compiler, tree, source, output):
                "-c", source, "-o", output]
     if source.endswith("seam.c"):
         command.insert(1, "-DMODEL_SEAM_ITSELF")
+    if source.endswith("grants.c"):
+        command[1:1] = ["-Deventfd_read=seam_eventfd_read_", "-Deventfd_write=seam_eventfd_write_"]
     subprocess.run(command, check=True)
 
 

@@ -11,6 +11,7 @@ struct step {
     const struct program *program;
     unsigned thread;
     bool split;   /* to be split at its first load */
+    bool chosen;  /* it began with the choice of a use: what follows is not a stop of its own */
     bool visible; /* it has done what others can see */
     bool loaded;  /* and that was nothing but loads of `word`, or swaps of it that failed */
     unsigned word;
@@ -134,6 +135,7 @@ static void leave(struct step *step, const struct request *request)
         wrong(step, "the operation gives back what it does not hold");
     thread->held = (uint8_t)(thread->held - request->a);
     thread->moving = (uint8_t)request->a;
+    thread->switching = 0;
     thread->call = CALL_RELEASE;
 }
 
@@ -160,11 +162,23 @@ static void end(struct step *step)
     *thread = (struct thread){.node = NODE_IDLE, .round = thread->round};
 }
 
+/* Equal menus are one, so that it does not matter which of them a thread is at. */
+static uint8_t menu_of(const struct script *script, uint8_t round)
+{
+    uint8_t menu = 0;
+
+    while (script->menu[menu] != script->menu[round])
+        menu++;
+    return menu;
+}
+
 static void begin_operation(struct step *step, unsigned op)
 {
     struct thread *thread = &step->world->thread[step->thread];
     const struct script *script = &step->program->script[step->thread];
 
+    if (op >= 3)
+        thread->menu = menu_of(script, thread->round);
     if (op >= 3 && !(script->forever && thread->round + 1 == script->rounds))
         thread->round++;
     answer(step, step->thread, false, op);
@@ -225,6 +239,7 @@ static void carry_out(struct step *step, unsigned argument)
         return;
     case REQ_AWAIT:
         world->closing |= request.x == AWAIT_CLOSING;
+        step->chosen = request.x == AWAIT_USE;
         answer(step, step->thread, false, argument);
         return;
     case REQ_UNLOCK:
@@ -288,7 +303,8 @@ static bool goes_on(struct step *step, unsigned *argument)
         const unsigned count = world_ways(step->world, step->program, step->thread, arguments);
 
         *argument = arguments[0];
-        return count == 1 && (request->kind != REQ_LEAVE && request->kind != REQ_ENTER);
+        return count == 1 && request->kind != REQ_ENTER &&
+               (request->kind != REQ_LEAVE || step->chosen);
     }
     if (!fuses(step, request))
         return false;

@@ -56,6 +56,7 @@ static inline void stage(unsigned number)
 }
 
 #define STAGE_USE(state, then)      (100 + (state) + 4 * (unsigned)(then))
+#define STAGE_HOLDS(state, holds)   (300 + (state) + 4 * (holds))
 #define STAGE_RELEASE(state, holds) (200 + (state) + 4 * (holds))
 
 static inline uint64_t say(enum request_kind kind, unsigned x, unsigned y, uint64_t a)
@@ -95,6 +96,13 @@ static inline const struct timespec *deadline(enum form form)
     return form == FORM_SHORT ? &soon : form == FORM_LONG ? &late : NULL;
 }
 
+/* What the thread does with what it holds now: any of what its menu has for such holds. */
+static inline enum then choose_use(unsigned state, unsigned holds)
+{
+    stage(STAGE_HOLDS(state, holds));
+    return (enum then)say(REQ_AWAIT, AWAIT_USE, state, holds);
+}
+
 static inline int refused(bool taken)
 {
     return taken ? 0 : -EAGAIN;
@@ -114,6 +122,8 @@ void run_acquire_free(const struct op *op);
 void run_query_free(const struct op *op);
 void run_async(const struct op *op);
 void run_waiter_wait(const struct op *op);
+void run_async_switch(const struct op *op);
+void run_grants(const struct op *op);
 void run_iolock(const struct op *op);
 void run_iolock_async(const struct op *op);
 void run_pair(const struct op *op);

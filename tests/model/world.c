@@ -71,14 +71,36 @@ static unsigned operations(const struct world *world, const struct program *prog
     const unsigned round = world->thread[i].round, first = program_first_op(program->subject);
     unsigned count = 0;
 
-    for (unsigned group = 0; group < 3 && script->rounds == 0; group++)
+    for (unsigned group = 0; group < 3; group++)
         if (world->pool[group])
             arguments[count++] = (uint8_t)(OP_POOLED + group);
     if (world->closing || round == script->rounds)
         return count;
     for (unsigned bit = 0; bit < OPS_MAX; bit++)
-        if ((script->menu[round] >> bit & 1) && !(ops[first + bit].pools && pool_full(world)))
+        if (script->begin[round] >> bit & 1)
             arguments[count++] = (uint8_t)(first + bit);
+    return count;
+}
+
+/* What the menu has for a thread that holds so much. It releases rather than fill the pool. */
+static unsigned uses(const struct world *world, const struct program *program, unsigned i,
+                     const struct request *request, uint8_t arguments[])
+{
+    const struct thread *thread = &world->thread[i];
+    const unsigned first = program_first_op(program->subject);
+    const uint64_t menu = program->script[i].menu[thread->menu];
+    uint64_t thens = 0;
+    unsigned count = 0;
+
+    for (unsigned bit = 0; bit < OPS_MAX; bit++) {
+        const struct op *op = &ops[first + bit];
+
+        if ((menu >> bit & 1) && op->holds == request->a && op->state == request->y)
+            thens |= UINT64_C(1) << (op->pools && pool_full(world) ? 0 : op->then);
+    }
+    for (unsigned then = 0; then < 64; then++)
+        if (thens >> then & 1)
+            arguments[count++] = (uint8_t)then;
     return count;
 }
 
@@ -121,7 +143,7 @@ static bool may_close(const struct world *world, const struct program *program, 
         if (j != i && !world_thread_idle(world, j) && (freezes || (!inside && !leaves)))
             return false;
     }
-    return !world->closing;
+    return !world->closing && world->pool[GROUP_FREEZES] == 0;
 }
 
 static bool nobody_drains(const struct world *world, const struct program *program, unsigned i)
@@ -146,11 +168,14 @@ static unsigned awaited(const struct world *world, const struct program *program
         if (nobody_drains(world, program, i))
             arguments[count++] = 0;
         break;
+    case AWAIT_USE:
+        return uses(world, program, i, request, arguments);
     case AWAIT_MOMENT:
         arguments[count++] = 0;
         break;
     default:
-        if (automaton_shared(world->shared, request->a))
+        if (automaton_shared(world->shared, request->a) ||
+            (request->b && automaton_shared(world->shared, request->b)))
             arguments[count++] = 0;
         if (request->x == AWAIT_GRANT)
             arguments[count++] = 1;

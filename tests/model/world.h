@@ -8,6 +8,9 @@
  * from it, which then can't fail; `splits` says how often in an execution another thread may come
  * in between all the same. (A failed compare-and-swap is a load: what follows from it is the same.)
  *
+ * What a thread does with its holds is decided when it has them: so operations that begin alike are
+ * one until then. A menu with two ways to take the same holds and two ways to use them has all four.
+ *
  * Time is a choice: a sleep with an end may end so; who was woken may find that time has passed.
  */
 #ifndef MODEL_WORLD_H
@@ -51,13 +54,15 @@ struct thread {
     uint8_t group;
     uint8_t wanted;
     uint8_t seen;
-    uint8_t held;    /* holds */
-    uint8_t moving;  /* holds that the call in progress has taken, or has not given back yet */
-    uint8_t state;   /* of them */
-    uint8_t round;   /* operations begun */
-    uint8_t area;    /* what it is inside of, in a pair */
-    uint8_t mutexes; /* that it has locked */
-    uint8_t unused[3];
+    uint8_t held;      /* holds */
+    uint8_t moving;    /* holds that the call in progress has taken, or has not given back yet */
+    uint8_t state;     /* of them */
+    uint8_t round;     /* operations begun */
+    uint8_t area;      /* what it is inside of, in a pair */
+    uint8_t mutexes;   /* that it has locked */
+    uint8_t menu;      /* that its operation is of, while it is in one */
+    uint8_t switching; /* 1 + the state to which a waiter that it left switches its hold */
+    uint8_t unused;
 };
 
 struct world {
@@ -67,16 +72,16 @@ struct world {
     uint8_t splits;   /* see above */
     uint8_t closing;  /* nobody begins anything more: a thread is about to free the locks */
     uint8_t freed;
-    uint8_t pool[3];   /* holds that their threads left to others to release */
-    uint8_t handed[3]; /* holds taken for async waiters, which their threads don't know yet */
-    uint8_t passed[3]; /* turns that went elsewhere while the group had one reserved */
-    uint8_t unused[3];
+    uint8_t pool[3];      /* holds that their threads left to others to release */
+    uint8_t handed[3];    /* holds taken for async waiters, which their threads don't know yet */
+    uint8_t passed[2][3]; /* by word: turns that went elsewhere while the group had one reserved */
     struct thread thread[THREADS_MAX];
 };
 
 /* What the threads do: each begins one operation of menu[round] (a bit each), and so on. */
 struct script {
     uint64_t menu[ROUNDS_MAX];
+    uint64_t begin[ROUNDS_MAX]; /* of operations that begin alike, one */
     uint8_t rounds;
     uint8_t forever; /* the last menu again and again */
     uint8_t unused[6];
