@@ -96,7 +96,8 @@ void user_query_(struct user_engine *user, struct twostate_engine_info *info);
 int writeback_range_(struct user_cache *cache, int64_t from, int64_t to);
 /* The same for the whole file. */
 int writeback_all_(struct user_cache *cache);
-/* Writes some of what has been dirty since before then. Bytes (0: there is none), or an error. */
+/* Writes some of what has been dirty since before then. Bytes (0: there is none), or, if it could
+   write nothing, an error. */
 int64_t writeback_some_(struct user_cache *cache, int64_t since);
 
 /* The folio's lock is held exclusive. Blocks became dirty. */

@@ -30,8 +30,8 @@ struct pass {
     struct batch *batch; /* being filled, or NULL */
     bool patient;        /* waits for what others are writing, and writes what is dirty then */
     unsigned pending;    /* batches on their way, and */
-    int error;           /* the first; under the cache's `unwritten` */
-    uint64_t bytes;
+    int error;           /* the first; under the cache's `unwritten`, as the next */
+    uint64_t bytes;      /* written */
 };
 
 /* Some blocks of a folio, in a write. */
@@ -169,8 +169,11 @@ static void part_done(struct user_cache *cache, const struct part *part, bool fa
 
 static void parts_done(struct pass *pass, const struct part *parts, unsigned count, int error)
 {
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         part_done(pass->cache, &parts[i], error != 0);
+        if (error == 0)
+            pass->bytes += (uint64_t)__builtin_popcount(parts[i].blocks) * FOLIO_BLOCK;
+    }
     if (error && pass->error == 0)
         pass->error = error;
     pthread_cond_broadcast(&pass->cache->written);
@@ -379,7 +382,6 @@ static void take_blocks(struct pass *pass, const struct pick *pick, struct tail 
         const int64_t end = start + (int64_t)(first + count) * FOLIO_BLOCK;
 
         blocks &= ~folio_blocks(first * FOLIO_BLOCK, (first + count) * FOLIO_BLOCK);
-        pass->bytes += (uint64_t)count * FOLIO_BLOCK;
         if (end > size) {
             const uint32_t within = (first + --count) * FOLIO_BLOCK;
 
@@ -458,7 +460,8 @@ static void write_folio(struct pass *pass, const struct pick *pick)
     }
 }
 
-/* Writes what was picked, and waits for it. Bytes, or the first error. */
+/* Writes what was picked, and waits for it. Bytes, or the first error; that only if nothing else was
+   written, if not patient. */
 static int64_t write_picks(struct user_cache *cache, struct pick *picks, unsigned count,
                            bool patient)
 {
@@ -472,7 +475,7 @@ static int64_t write_picks(struct user_cache *cache, struct pick *picks, unsigne
     while (pass.pending > 0)
         pthread_cond_wait(&cache->written, &cache->unwritten);
     pthread_mutex_unlock(&cache->unwritten);
-    return pass.error ? pass.error : (int64_t)pass.bytes;
+    return pass.error && (patient || pass.bytes == 0) ? pass.error : (int64_t)pass.bytes;
 }
 
 /* Of the blocks of a folio that [from, to) touches, those that are not on disk. */

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <urcu/compiler.h>
 
 #define BUDGET  (4 * MIB)
 #define DIRECT  TWOSTATE_IO_DIRECT
@@ -423,31 +424,63 @@ static void nowait_is_not_for_what_takes_time(void **state)
     assert_int_equal(twostate_pwrite(f->file, data, 100, 100, NOWAIT), 100);
 }
 
-/* What can be written is, though something before it can't. */
-static void one_bad_block_is_one(void **state)
+static void with_threads(struct fixture *f)
 {
-    enum { FOLIOS = 700 };
     const struct twostate_engine_options options = {.backend = TWOSTATE_BACKEND_THREADS,
                                                     .cache_bytes = 4 * BUDGET,
                                                     .dirty_percent = 90,
                                                     .writeback_ms = AN_HOUR};
-    struct fixture *f = *state;
-    char *data = memory_new(4096);
 
     close_own(f);
     assert_int_equal(twostate_engine_destroy(f->engine), 0);
     CHECK(twostate_engine_create(&options, &f->engine) == 0);
     f->file = open_user(f, 4096);
+}
+
+/* Not adjacent: each is a write of its own. */
+static void write_folios(struct fixture *f, int folios)
+{
+    char *data = memory_new(4096);
+
     memset(data, 7, 4096);
-    for (int64_t i = 0; i < FOLIOS; i++) /* not adjacent: each is a write of its own */
+    for (int64_t i = 0; i < folios; i++)
         assert_int_equal(twostate_pwrite(f->file, data, 4096, i * 8192, 0), 4096);
+    free(data);
+}
+
+/* What can be written is, though something before it can't. */
+static void one_bad_block_is_one(void **state)
+{
+    enum { FOLIOS = 700 };
+    struct fixture *f = *state;
+    char last = 0;
+
+    with_threads(f);
+    write_folios(f, FOLIOS);
     inject_error(CALL_WRITE, 1, 1, EIO);
     CHECK(twostate_file_close(f->file) == -EIO);
     f->file = NULL;
     inject_nothing();
-    disk_read(&f->scratch, data, 4096, (FOLIOS - 1) * 8192);
-    assert_int_equal(data[0], 7);
-    free(data);
+    CHECK(pread(f->scratch.fd, &last, 1, (FOLIOS - 1) * 8192) == 1);
+    assert_int_equal(last, 7);
+}
+
+/* Whoever waits for less to be dirty hears of no error as long as it becomes less. */
+static void nothing_written_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+    struct user_cache *cache = NULL;
+
+    with_threads(f);
+    cache = caa_container_of(f->file->cache, struct user_cache, cache);
+    write_folios(f, 8);
+    inject_error(CALL_WRITE, 1, 1, EIO);
+    assert_int_equal(writeback_some_(cache, INT64_MAX), 7 * 4096);
+    inject_error(CALL_WRITE, 1, 1, EIO);
+    assert_int_equal(writeback_some_(cache, INT64_MAX), -EIO);
+    inject_nothing();
+    assert_int_equal(writeback_some_(cache, INT64_MAX), 4096);
+    assert_int_equal(writeback_some_(cache, INT64_MAX), 0);
 }
 
 int main(void)
@@ -469,6 +502,7 @@ int main(void)
         TEST(nowait_takes_what_is_there),
         TEST(nowait_is_not_for_what_takes_time),
         TEST(one_bad_block_is_one),
+        TEST(nothing_written_is_an_error),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
