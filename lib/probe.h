@@ -34,6 +34,9 @@
 #ifdef __clang__
 #pragma clang diagnostic push /* the macros of sys/sdt.h */
 #pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#if __clang_major__ >= 19
+#pragma clang diagnostic ignored "-Wc23-extensions"
+#endif
 #endif
 
 static inline void probe_contention_begin_(const struct twostate_lock *lock, enum group group,
