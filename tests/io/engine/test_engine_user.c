@@ -461,7 +461,7 @@ static void one_bad_block_is_one(void **state)
     CHECK(twostate_file_close(f->file) == -EIO);
     f->file = NULL;
     inject_nothing();
-    CHECK(pread(f->scratch.fd, &last, 1, (FOLIOS - 1) * 8192) == 1);
+    CHECK(pread(f->scratch.fd, &last, 1, (off_t)(FOLIOS - 1) * 8192) == 1);
     assert_int_equal(last, 7);
 }
 
