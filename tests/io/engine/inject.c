@@ -245,10 +245,10 @@ int WRAP(fstat64)(int fd, struct stat *st)
 /* A transfer of half of the first piece, in whole blocks if it has any. */
 static struct iovec half_of(const struct iovec *iov)
 {
+    const size_t unit = iov->iov_len >= 4096 ? 4096 : iov->iov_len % 512 == 0 ? 512 : 1;
     const size_t half = iov->iov_len / 2 + 1;
-    const size_t blocks = (half + 4095) / 4096 * 4096;
 
-    return (struct iovec){iov->iov_base, iov->iov_len < 4096 ? half : blocks};
+    return (struct iovec){iov->iov_base, (half + unit - 1) / unit * unit};
 }
 
 void inject_tear(int fd, const struct iovec *iov, int count, off_t offset)
