@@ -30,7 +30,7 @@
 #define SANITIZED 1
 #endif
 #ifdef SANITIZED
-#define MOST_TRIES 5
+#define MOST_TRIES 2
 #else
 #define MOST_TRIES 64
 #endif

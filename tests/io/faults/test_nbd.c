@@ -20,7 +20,7 @@
 #define SIZE   MIB
 #define SLOTS  16 /* requests at once are in different ones */
 #define SLOT   (SIZE / SLOTS)
-#define ROUNDS 16
+#define ROUNDS 8
 #define STEPS  12
 
 struct one {
