@@ -83,6 +83,13 @@ done
     echo "$("$bench" machine --json "$folder/machine.json"). Written by \`scripts/bench.sh${*:+ $*}\`."
     echo "Medians of interleaved runs in one process; take ratios from it, not absolute numbers."
     echo
+    cat <<'END'
+The peers: *floor* is no lock, but a load and a compare-and-swap to enter and to leave (twostate guesses
+the word instead of loading it, which is how it gets below); *bcachefs_alg* is that algorithm, written
+anew; *mutex_cond* a mode lock of mutex and condition variable; *ck_rwlock* and *ck_pflock* are
+Concurrency Kit's, their readers only.
+END
+    echo
     echo '```'
     for command in "${commands[@]}"; do
         sed -n "s/^goal: /$(printf '%-9s' "$command")/p" "$folder/$command.txt"
