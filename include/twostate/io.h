@@ -124,8 +124,7 @@ enum twostate_io_flags {
     TWOSTATE_IO_DSYNC = 2,  /* a write is durable before it is acknowledged */
     TWOSTATE_IO_NOWAIT = 4, /* -EAGAIN, without side effects, rather than wait for a lock or IO */
     TWOSTATE_IO_APPEND = 8, /* a write goes to the end of file; its offset is ignored */
-    TWOSTATE_IO_DONTCACHE =
-        16 /* buffered; a user cache keeps nothing, the kernel is asked not to */
+    TWOSTATE_IO_DONTCACHE = 16 /* buffered; not kept cached (the kernel is only asked not to) */
 };
 
 /*
