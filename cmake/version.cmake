@@ -1,0 +1,10 @@
+# twostate_version: what include/twostate/version.h says, the one place where the version is written.
+set(header ${CMAKE_CURRENT_LIST_DIR}/../include/twostate/version.h)
+set(twostate_version)
+foreach(part MAJOR MINOR PATCH)
+  file(STRINGS ${header} line REGEX "^#define TWOSTATE_VERSION_${part} [0-9]+$")
+  string(REGEX MATCH "[0-9]+$" number "${line}")
+  list(APPEND twostate_version ${number})
+endforeach()
+list(JOIN twostate_version . twostate_version)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})
