@@ -235,21 +235,49 @@ void twostate_stats_enable(void)
     __atomic_fetch_or(&watch_mask_, WATCH_STATS, __ATOMIC_RELEASE);
 }
 
+/* What the value of the environment variable asks for. */
+enum asked { ASKED_NOTHING, ASKED_COUNTS, ASKED_TEXT, ASKED_JSON, ASKED_UNKNOWN };
+
+static enum asked asked_for(const char *value)
+{
+    static const struct {
+        const char *value;
+        enum asked asked;
+    } known[] = {{"", ASKED_NOTHING},
+                 {"0", ASKED_NOTHING},
+                 {"1", ASKED_COUNTS},
+                 {"text", ASKED_TEXT},
+                 {"json", ASKED_JSON}};
+
+    if (value == NULL)
+        return ASKED_NOTHING;
+    for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strcmp(value, known[i].value) == 0)
+            return known[i].asked;
+    return ASKED_UNKNOWN;
+}
+
 /* Before the constructors of the program, which may use locks. */
 __attribute__((constructor(101))) static void enable_by_environment(void)
 {
     const char *value = secure_getenv("TWOSTATE_STATS");
+    const enum asked asked = asked_for(value);
 
-    if (value != NULL && *value != '\0' && strcmp(value, "0") != 0)
+    if (asked == ASKED_UNKNOWN)
+        fprintf(stderr,
+                "twostate: TWOSTATE_STATS: '%s' means nothing, so it is taken for 1; known are 0 "
+                "(off), 1 (on), text and json (on, and written at exit)\n",
+                value);
+    if (asked != ASKED_NOTHING)
         twostate_stats_enable();
 }
 
 __attribute__((destructor)) static void print_at_exit(void)
 {
-    const char *value = secure_getenv("TWOSTATE_STATS");
+    const enum asked asked = asked_for(secure_getenv("TWOSTATE_STATS"));
 
-    if (value != NULL && strcmp(value, "text") == 0)
+    if (asked == ASKED_TEXT)
         twostate_stats_print(stderr, TWOSTATE_STATS_TEXT);
-    else if (value != NULL && strcmp(value, "json") == 0)
+    else if (asked == ASKED_JSON)
         twostate_stats_print(stderr, TWOSTATE_STATS_JSON);
 }

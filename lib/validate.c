@@ -169,6 +169,17 @@ static bool understand(const char *word, size_t length, enum twostate_validate_m
     return false;
 }
 
+static void say_what_is_known(const char *word, size_t length)
+{
+    fprintf(stderr,
+            "twostate: TWOSTATE_VALIDATE: '%.*s' means nothing; known are 0 (off, alone), 1, log, "
+            "collect, and without a rule:",
+            (int)length, word);
+    for (uint32_t rule = 1; rule < TWOSTATE_RULES_ALL; rule <<= 1)
+        fprintf(stderr, " -%s", report_rule_name_((enum twostate_rule)rule));
+    fputs(" (separated by commas)\n", stderr);
+}
+
 void validate_start_by_environment_(void)
 {
     const char *value = secure_getenv("TWOSTATE_VALIDATE");
@@ -181,8 +192,7 @@ void validate_start_by_environment_(void)
         const size_t length = strcspn(value, ",");
 
         if (!understand(value, length, &mode, &rules))
-            fprintf(stderr, "twostate: TWOSTATE_VALIDATE: '%.*s' means nothing\n", (int)length,
-                    value);
+            say_what_is_known(value, length);
         value += length + (value[length] == ',');
     }
     twostate_validate_start(mode, rules);

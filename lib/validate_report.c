@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <execinfo.h>
+#include <link.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,6 +25,8 @@ uint32_t report_rules_;
 static struct twostate_report kept[KEPT];
 static struct twostate_report now; /* the one that is being written */
 static size_t length;              /* of its text */
+static const char *example_file;   /* of it, a frame to show addr2line by; NULL: none yet */
+static uintptr_t example_offset;   /* as addr2line wants it */
 static uint32_t oldest;            /* of those kept */
 static uint32_t keeping;
 static uint64_t reports;
@@ -111,6 +114,19 @@ static const char *base_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
+/* What addr2line calls this place: the offset in the file, or the address if it can't be moved. */
+static void note_example(const Dl_info *info, const char *call)
+{
+    const ElfW(Ehdr) *const header = info->dli_fbase;
+
+    if (example_file != NULL)
+        return;
+    example_file = info->dli_fname;
+    example_offset = (uintptr_t)call;
+    if (header->e_type != ET_EXEC)
+        example_offset -= (uintptr_t)info->dli_fbase;
+}
+
 static void say_frame(unsigned n, const void *address)
 {
     Dl_info info = {0};
@@ -122,8 +138,10 @@ static void say_frame(unsigned n, const void *address)
         return;
     if (info.dli_sname != NULL)
         say(" %s+%#tx", info.dli_sname, call - (const char *)info.dli_saddr);
-    if (info.dli_fname != NULL)
-        say(" (%s+%#tx)", base_name(info.dli_fname), call - (const char *)info.dli_fbase);
+    if (info.dli_fname == NULL)
+        return;
+    say(" (%s+%#tx)", base_name(info.dli_fname), call - (const char *)info.dli_fbase);
+    note_example(&info, call);
 }
 
 void report_stack_of_(const char *title, const struct stack *stack)
@@ -144,6 +162,7 @@ void report_begin_(enum twostate_rule rule, const void *lock, bool exclusive, co
     now.rule = rule;
     now.lock = lock;
     length = 0;
+    example_file = NULL;
     say("%s %p: misuse: %s: %s: %s", exclusive ? "iolock" : "lock", lock, call,
         report_rule_name_(rule), why);
 }
@@ -180,7 +199,7 @@ static void say_end(const char *what, const char *call, const struct order_end *
 
 void report_cycle_(const struct order_cycle *cycle)
 {
-    report_line_("the other order, as it was before, in %u step%s:", cycle->length,
+    report_line_("the other order, as it was taken before, in %u step%s:", cycle->length,
                  cycle->length == 1 ? "" : "s");
     for (unsigned n = 0; n < cycle->length && n < ORDER_PATH; n++) {
         const struct order_edge *edge = cycle->edges[n];
@@ -217,6 +236,11 @@ static void log_now(void)
 
 void report_end_(void)
 {
+    if (example_file != NULL)
+        report_line_(
+            "(where in the source a frame is, for example the first: addr2line -f -i -e %s "
+            "%#jx)",
+            example_file, (uintmax_t)example_offset);
     if (holds_missed_() != 0 || order_missed_() != 0)
         report_line_("(not recorded for lack of room: %llu holds, %llu orders)",
                      (unsigned long long)holds_missed_(), (unsigned long long)order_missed_());

@@ -132,8 +132,8 @@ static void check_order(const struct present *present, const struct hold *hold)
         return;
     begin_at_call(
         TWOSTATE_RULE_ORDER, present,
-        "this is waited for while another lock is held that was waited for while this was "
-        "held: together they can wait for each other");
+        "two locks are taken in both orders: one thread that has the first and one that has the "
+        "second can wait for each other for ever");
     report_hold_(hold);
     report_cycle_(&cycle);
     report_end_();

@@ -77,10 +77,15 @@ static unsigned turn(const struct comparison *c, unsigned round, unsigned i)
     return c->first + (i + round) % c->locks;
 }
 
-/* The end of a part: its exit status. A signal is no failure. */
-static int end_part(const struct comparison *c, const char *lock, int error)
+/* The end of a part: its exit status. A signal is no failure, but cuts it short. */
+static int end_part(const struct comparison *c, const char *lock, int error, unsigned round,
+                    unsigned rounds)
 {
     show_end(c);
+    if (load_interrupted && rounds > 0)
+        printf("  cut short after %u of %u rounds\n", round, rounds);
+    else if (load_interrupted)
+        printf("  cut short after %u round%s\n", round, round == 1 ? "" : "s");
     if (error == 0 || (error == -EINTR && load_interrupted))
         return 0;
     fprintf(stderr, "twostate-io: %s under %s: %s\n", c->options->name, lock,
@@ -108,8 +113,9 @@ static int run_lost(struct comparison *c)
         "lost on disk: direct writes, many in flight, beside buffered writes to other bytes of the "
         "same blocks");
     int error = lost_prepare(options->path);
+    unsigned round = 0;
 
-    for (unsigned round = 0; error == 0 && !load_interrupted; round++) {
+    for (; error == 0 && !load_interrupted; round += !load_interrupted) {
         if (round > 0 && now_ns() >= end)
             break;
         if (round >= LOST_ROUNDS && c->lost[NONE].direct_lost >= LOST_ENOUGH)
@@ -123,7 +129,7 @@ static int run_lost(struct comparison *c)
         }
     }
     show_end(c);
-    return end_part(c, "lost", error);
+    return end_part(c, "lost", error, round, 0);
 }
 
 static void print_lost(const struct comparison *c)
@@ -139,6 +145,8 @@ static void print_lost(const struct comparison *c)
                (unsigned long long)lost->buffered_writes, (unsigned long long)lost->buffered_lost,
                (unsigned long long)lost->fsync_eio);
     }
+    printf("  fsync EIO: how the kernel says that a direct write met cached data that it could not "
+           "drop: the\n  cache may be stale.\n");
 }
 
 /* A few large blocks, which all threads are at. */
@@ -165,7 +173,9 @@ static int run_torn(struct comparison *c)
 {
     torn_options(c);
     tell("torn reads: 64 KiB, buffered and direct readers and writers on eight blocks");
-    for (unsigned round = 0; round < TORN_ROUNDS && !load_interrupted; round++) {
+    unsigned round = 0;
+
+    for (; round < TORN_ROUNDS && !load_interrupted; round += !load_interrupted) {
         c->load.seed = c->options->load.seed + round;
         for (unsigned i = 0; i < c->locks && !load_interrupted; i++) {
             unsigned lock = turn(c, round, i);
@@ -174,10 +184,10 @@ static int run_torn(struct comparison *c)
             int error = load_run(c->options->path, drivers[lock], &c->load, &c->torn[lock]);
 
             if (error)
-                return end_part(c, drivers[lock]->title, error);
+                return end_part(c, drivers[lock]->title, error, round, TORN_ROUNDS);
         }
     }
-    return end_part(c, "torn", 0);
+    return end_part(c, "torn", 0, round, TORN_ROUNDS);
 }
 
 static uint64_t found_of(const struct load_result *result, enum finding finding)
@@ -239,7 +249,7 @@ static int run_slow(struct comparison *c)
             c->slow_rounds = round + 1;
     }
     show_end(c);
-    return end_part(c, "slow", error);
+    return end_part(c, "slow", error, c->slow_rounds, rounds);
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -271,12 +281,12 @@ static double ratio(const struct comparison *c, unsigned lock, enum slow_side si
 
 static void print_slow(const struct comparison *c)
 {
-    printf("  %-17s | %-18s | %-18s | %-18s | %-17s\n", "", "alone: buffered", "both: buffered",
-           "both: direct", "both: mode wait");
-    printf("  %-9s %-7s | %9s %8s | %9s %8s | %9s %8s | %8s %8s\n", "lock", "cache", "op/s",
+    printf("  %-17s | %-18s | %-18s | %-18s | %-19s\n", "", "alone: buffered", "both: buffered",
+           "both: direct", "mode wait p99.9, us");
+    printf("  %-9s %-7s | %9s %8s | %9s %8s | %9s %8s | %9s %9s\n", "lock", "cache", "op/s",
            "vs none", "op/s", "vs none", "op/s", "vs none", "buffered", "direct");
     for (unsigned i = c->first; i < LOCKS; i++)
-        printf("  %-9s %-7s | %9.0f %8.2f | %9.0f %8.2f | %9.0f %8.2f | %8.1f %8.1f\n",
+        printf("  %-9s %-7s | %9.0f %8.2f | %9.0f %8.2f | %9.0f %8.2f | %9.1f %9.1f\n",
                drivers[i]->name, drivers[i]->cache, median(c, i, SLOW_ALONE),
                ratio(c, i, SLOW_ALONE), median(c, i, SLOW_BUFFERED), ratio(c, i, SLOW_BUFFERED),
                median(c, i, SLOW_DIRECT), ratio(c, i, SLOW_DIRECT),
@@ -284,7 +294,7 @@ static void print_slow(const struct comparison *c)
                hist_us(&c->slow[i].wait[SLOW_DIRECT], 0.999));
     printf(
         "  vs none: times the rate of the kernel alone, without a lock. mode wait: for IO of the "
-        "other\n  kind to end, 99.9th percentile, in us.\n");
+        "other\n  kind to end, while both run; 99.9 %% wait less.\n");
 }
 
 static bool clean(const struct comparison *c, unsigned lock)
@@ -295,12 +305,10 @@ static bool clean(const struct comparison *c, unsigned lock)
            report_clean(&c->torn[lock]) && c->slow[lock].fsync_eio + c->slow[lock].errors == 0;
 }
 
-/* The parts differ in what they look for. */
-static const char *nothing_found(const struct comparison *c)
+/* Of the parts, slow looks at no data. */
+static bool data_checked(const struct comparison *c)
 {
-    if (c->parts & PART_TORN)
-        return "Nothing torn, stale or lost.";
-    return c->parts & PART_LOST ? "Nothing lost on disk." : "No errors; no data was checked.";
+    return (c->parts & (PART_LOST | PART_TORN)) != 0;
 }
 
 static void print_verdict(const struct comparison *c, unsigned lock)
@@ -313,11 +321,13 @@ static void print_verdict(const struct comparison *c, unsigned lock)
 
     if (clean(c, lock) && load_interrupted)
         return;
-    if (clean(c, lock))
-        printf("%s: clean. %s\n", drivers[lock]->title, nothing_found(c));
-    else if (torn->unchecked != 0)
+    if (clean(c, lock)) {
+        if (data_checked(c))
+            printf("%s: clean. %s\n", drivers[lock]->title,
+                   c->parts & PART_TORN ? "Nothing torn, stale or lost." : "Nothing lost on disk.");
+    } else if (torn->unchecked != 0) {
         report_verdict(torn);
-    else
+    } else {
         printf("%s: %llu acknowledged writes lost, %llu reads torn, %llu stale, %llu EIO from "
                "fsync, %llu errors%s.\n",
                drivers[lock]->title, (unsigned long long)losses,
@@ -325,12 +335,27 @@ static void print_verdict(const struct comparison *c, unsigned lock)
                (unsigned long long)found_of(torn, FOUND_STALE), (unsigned long long)eio,
                (unsigned long long)errors,
                lock == NONE ? ": what IO without a lock does, expected here" : "");
+    }
     if (c->slow_rounds == 0 || load_interrupted) /* too little to tell */
         return;
     if (ratio(c, lock, SLOW_BUFFERED) < STARVED)
         printf("%s: the buffered side starves.\n", drivers[lock]->title);
     if (ratio(c, lock, SLOW_DIRECT) < STARVED)
         printf("%s: the direct side starves.\n", drivers[lock]->title);
+}
+
+static void print_verdicts(const struct comparison *c)
+{
+    bool all_clean = true;
+
+    for (unsigned i = c->first; i < LOCKS; i++) {
+        print_verdict(c, i);
+        all_clean = all_clean && clean(c, i);
+    }
+    if (load_interrupted)
+        printf("interrupted: no verdict on what did not run.\n");
+    else if (all_clean && !data_checked(c))
+        printf("no errors; what was read is not checked here.\n");
 }
 
 static json_t *lost_json(const struct lost_result *lost)
@@ -414,10 +439,7 @@ int compare_run(const struct options *options, json_t **root)
     }
     if (status == 0) {
         c->parts = begun;
-        for (unsigned i = c->first; i < LOCKS; i++)
-            print_verdict(c, i);
-        if (load_interrupted)
-            printf("interrupted: no verdict on what did not run.\n");
+        print_verdicts(c);
         status = !clean(c, DRIVER_USER) || !clean(c, DRIVER_KERNEL) ? 1 : load_interrupted ? 2 : 0;
         *root = compare_json(c);
     }

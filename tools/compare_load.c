@@ -152,6 +152,7 @@ int compare_load(const struct options *options, json_t **root)
 {
     struct table *table = zalloc(1, sizeof(*table));
     int status = 2, error = 0;
+    unsigned round = 0;
 
     table->options = options;
     table->first = options->first;
@@ -163,9 +164,11 @@ int compare_load(const struct options *options, json_t **root)
     printf("twostate-io run %s --compare, seed %llu: the load in %u rounds\n", options->name,
            (unsigned long long)options->load.seed, table->rounds);
     fflush(stdout);
-    for (unsigned round = 0; round < table->rounds && error == 0 && !load_interrupted; round++)
+    for (; round < table->rounds && error == 0 && !load_interrupted; round += !load_interrupted)
         error = run_round(table, round);
     if (error == 0) {
+        if (load_interrupted)
+            printf("cut short after %u of %u rounds\n", round, table->rounds);
         print_table(table);
         print_verdicts(table);
         *root = table_json(table);

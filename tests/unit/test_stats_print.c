@@ -329,6 +329,9 @@ static void test_environment(void **state)
     assert_int_equal(run_with("", output, sizeof(output)), 0);
     assert_int_equal(run_with("0", output, sizeof(output)), 0);
     assert_int_equal(run_with("1", output, sizeof(output)), 0);
+    run_with("test", output, sizeof(output));
+    assert_non_null(strstr(output, "TWOSTATE_STATS: 'test' means nothing"));
+    assert_non_null(strstr(output, "known are 0 (off), 1 (on), text and json"));
     run_with("text", output, sizeof(output));
     assert_ptr_equal(strstr(output, "lock: longest queue 0\n"), output);
     run_with("json", output, sizeof(output));

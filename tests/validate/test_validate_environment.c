@@ -92,6 +92,8 @@ static void test_values(void **state)
         {"-hand-off,1,-order", false, NULL},
         {"1,-order,-rank", true, "hand-off"},
         {"log,-hands", false, "'-hands' means nothing"},
+        {"yes", true, "'yes' means nothing; known are 0 (off, alone), 1, log, collect, "},
+        {"log", false, "addr2line -f -i -e "},
     };
     char said[8192];
 

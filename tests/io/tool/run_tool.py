@@ -274,6 +274,7 @@ def signals(directory):
                 process.first += process.stdout.readline()
         out, _ = interrupt(process, 2)
         check("interrupted" in out, "not told")
+        check("cut short after " in out, "not told how far it came")
         for claim in ("clean", "Nothing", "starves"):
             check(claim not in out, f"'{claim}' of what did not run")
         headings = sum(heading in process.first + out for heading in parts.values())
