@@ -1,6 +1,8 @@
 # What `cmake --install` puts in place: libraries, headers, the tool, the CMake package and the
 # pkg-config files. Everything finds its neighbours relative to itself, so the prefix can be moved.
+# All of it, or `cmake --install --component`: runtime (the libraries), development, tools.
 include(CMakePackageConfigHelpers)
+set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME development)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/twostate)
 set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
@@ -26,7 +28,8 @@ endif()
 # twostate_install(module export target...): one library, as a CMake export and a pkg-config module.
 function(twostate_install module export)
   install(TARGETS ${ARGN} EXPORT ${export}
-    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT development
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
   install(EXPORT ${export} NAMESPACE twostate:: DESTINATION ${package_dir})
   configure_file(pkgconfig/${module}.pc.in ${module}.pc @ONLY)
   install(FILES ${PROJECT_BINARY_DIR}/${module}.pc DESTINATION ${pkgconfig_dir})
@@ -44,7 +47,7 @@ if(TWOSTATE_IO)
   if(TARGET twostate-io)
     file(RELATIVE_PATH from_bin ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
     set_target_properties(twostate-io PROPERTIES INSTALL_RPATH "\$ORIGIN/${from_bin}")
-    install(TARGETS twostate-io RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    install(TARGETS twostate-io RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
   endif()
 endif()
 
