@@ -22,6 +22,8 @@ packages=(
     nbdkit libnbd-bin
     # the disk that remembers its writes, for power cuts
     libfuse3-dev fuse3
+    # Debian packages, and whether the libraries' binary interface is still what it was
+    debhelper lintian abigail-tools
 )
 
 if ! command -v dpkg-query >/dev/null; then
