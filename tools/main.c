@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* twostate-io: the command. It takes care of the file, and has a load run on it or a comparison. */
-#include "block.h"
-#include "compare.h"
-#include "compare_load.h"
+/* twostate-io: which command it is, signals, and where the results go. */
+#include "help.h"
+#include "jobs.h"
 #include "options.h"
 #include "report.h"
+#include "run.h"
 #include "util.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static void on_signal(int number)
@@ -22,153 +19,92 @@ static void on_signal(int number)
     atomic_store(&load_interrupted, 1);
 }
 
-/* Whether what the file holds is nothing, or from an earlier run, so that none will miss it. */
-static bool may_overwrite(int fd, const char *path)
+static void catch_signals(void)
 {
-    struct stat stat;
-    uint64_t first = 0;
+    struct sigaction action = {.sa_handler = on_signal};
 
-    if (fstat(fd, &stat) || !S_ISREG(stat.st_mode))
-        die("%s: not a regular file", path);
-    return stat.st_size == 0 ||
-           (pread(fd, &first, sizeof(first), 0) == sizeof(first) && first == BLOCK_MAGIC);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
 }
 
-/* Whether path, which need not be there, is this file by whatever name. */
-static bool same_file(int fd, const char *path)
+/* Before anything is printed. */
+static void prepare_output(const char *json)
 {
-    struct stat own, other;
-
-    return fstat(fd, &own) == 0 && stat(path, &other) == 0 && own.st_dev == other.st_dev &&
-           own.st_ino == other.st_ino;
+    if (json != NULL && strcmp(json, "-") == 0 && report_json_only() != 0)
+        die("the standard output: %s", strerror(errno));
 }
 
-/* Makes sure that there is a file that may be used, and opens it. *made: it was made here. */
-static int take_file(const struct options *options, bool *made)
+/* Writes the results, if there are any and somebody wants them. */
+static int finish_output(json_t *root, const char *json, int status)
 {
-    int fd = open(options->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (root != NULL && json != NULL) {
+        int error = report_write(root, json);
 
-    *made = fd >= 0;
-    if (!*made && errno == EEXIST)
-        fd = open(options->name, O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        die("%s: %s", options->name, strerror(errno));
-    if (!may_overwrite(fd, options->name) && !options->overwrite)
-        die("%s: holds data that is not from here; --overwrite to lose it", options->name);
-    if (options->json != NULL && strcmp(options->json, "-") != 0 && same_file(fd, options->json)) {
-        if (*made)
-            unlink(options->name);
-        die("--json %s: that is the file of the load", options->json);
+        if (error) {
+            complain("%s: %s", json, strerror(-error));
+            status = 2;
+        }
+    } else if (root != NULL) {
+        json_decref(root);
     }
-    return fd;
+    return status_of_output(status);
 }
 
-/* Whatever becomes of its name: all that follows opens the file that was taken. */
-static void open_by_descriptor(struct options *options, int fd)
+static int run_main(int argc, char **argv)
 {
-    static char path[32];
+    struct options options;
+    json_t *root = NULL;
 
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    if (same_file(fd, path)) /* not without /proc */
-        options->path = path;
+    options_parse(&options, argc, argv);
+    prepare_output(options.json);
+    catch_signals();
+    int status = run_file(&options, &root);
+
+    return finish_output(root, options.json, status);
 }
 
-static int try_open(const struct options *options, const struct driver *driver)
+static int job_main(int argc, char **argv)
 {
-    struct driver_file *file;
-    int error = driver->open(options->path, &options->load.driver, &file);
+    struct jobs jobs;
+    json_t *root = NULL;
 
-    return error ? error : driver->close(file);
-}
+    jobs_parse(&jobs, argc, argv);
+    prepare_output(jobs.json);
+    catch_signals();
+    int status = jobs_run(&jobs, &root);
 
-/*
- * Before anything is overwritten: whether the file can have the cache it is to have, and is not
- * another engine's. A comparison that was not told to have a user cache goes without.
- */
-static int check_cache(struct options *options)
-{
-    const struct driver *driver = options->compare ? drivers[options->first] : options->driver;
-    const bool engine = driver == &driver_user || driver == &driver_kernel;
-    int error = try_open(options, engine ? driver : &driver_kernel);
-
-    if (!engine && error != -EBUSY)
-        return 0;
-    if (error == -EOPNOTSUPP && options->compare && !options->user_cache) {
-        printf("no user cache in this comparison: %s\n", driver_open_error(error));
-        options->first = DRIVER_KERNEL;
-        error = try_open(options, &driver_kernel);
-    }
-    if (error)
-        fprintf(stderr, "twostate-io: %s: %s\n", options->name, driver_open_error(error));
-    return error;
-}
-
-static void let_go(const struct options *options, int fd, bool made)
-{
-    if (!same_file(fd, options->name))
-        fprintf(stderr,
-                "twostate-io: %s was removed or replaced meanwhile; the results are of the file "
-                "that was there at the start\n",
-                options->name);
-    else if (made && !options->keep)
-        unlink(options->name);
-    close(fd);
-}
-
-static int run_one(const struct options *options, json_t **root)
-{
-    const struct load_options *load = &options->load;
-    struct load_result *result = zalloc(1, sizeof(*result));
-    int status = 2;
-
-    printf("twostate-io run %s, seed %llu\n", options->name, (unsigned long long)load->seed);
-    fflush(stdout);
-    int error = load_run(options->path, options->driver, load, result);
-
-    if (error == -EINTR && load_interrupted) {
-        fputs("twostate-io: interrupted before the load began\n", stderr);
-    } else if (error) {
-        fprintf(stderr, "twostate-io: %s: %s\n", options->name, driver_open_error(error));
-    } else {
-        report_print(result);
-        *root = report_root(json_pack("[o]", report_json(result, load)));
-        status = report_status(result);
-    }
-    free(result);
+    status = finish_output(root, jobs.json, status);
+    jobs_free(&jobs);
     return status;
+}
+
+static int help_main(int argc, char **argv)
+{
+    if (argc > 2)
+        die("help: one topic at a time");
+    return help_print(argc == 2 ? argv[1] : NULL);
 }
 
 int main(int argc, char **argv)
 {
-    struct options options;
-    struct sigaction action = {.sa_handler = on_signal};
-    json_t *root = NULL;
-    bool made;
+    static const struct {
+        const char *name;
+        int (*main)(int argc, char **argv);
+    } commands[] = {{"run", run_main}, {"job", job_main}, {"help", help_main}};
 
-    options_parse(&options, argc, argv);
-    if (options.json != NULL && strcmp(options.json, "-") == 0 && report_json_only() != 0)
-        die("the standard output: %s", strerror(errno));
-    options.load.progress = options.load.progress && isatty(STDERR_FILENO);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    int fd = take_file(&options, &made);
-
-    open_by_descriptor(&options, fd);
-    int status = check_cache(&options) ? 2
-                 : !options.compare    ? run_one(&options, &root)
-                 : options.own_load    ? compare_load(&options, &root)
-                                       : compare_run(&options, &root);
-
-    if (root != NULL && options.json == NULL)
-        json_decref(root);
-    if (root != NULL && options.json != NULL) {
-        int error = report_write(root, options.json);
-
-        if (error) {
-            fprintf(stderr, "twostate-io: %s: %s\n", options.json, strerror(-error));
-            status = 2;
-        }
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+        return help_print(NULL);
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        puts("twostate-io " TWOSTATE_VERSION);
+        return status_of_output(0);
     }
-    let_go(&options, fd, made);
-    return status_of_output(status);
+    for (unsigned i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].main(argc - 1, argv + 1);
+    if (argc > 1)
+        complain("there is no command '%s'", argv[1]);
+    fputs("usage: twostate-io run FILE | job JOBFILE | help [TOPIC]\n"
+          "Try twostate-io --help.\n",
+          stderr);
+    return 2;
 }

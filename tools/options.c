@@ -1,164 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* The command line. Every value is checked here, so that nothing behind needs to. */
 #include "options.h"
+#include "help.h"
+#include "number.h"
+#include "option_table.h"
 #include "util.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <getopt.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #define THREADS_MAX 64
-
-enum {
-    OPTION_KIND = 256, /* and one for each kind */
-    OPTION_THREADS = OPTION_KIND + KIND_COUNT,
-    OPTION_BLOCK_SIZES,
-    OPTION_UNALIGNED,
-    OPTION_OPS,
-    OPTION_SIZE,
-    OPTION_ASYNC,
-    OPTION_LOAD_LAST = OPTION_ASYNC, /* up to here they say what the load is */
-    OPTION_LOCK,
-    OPTION_BACKEND,
-    OPTION_CACHE,
-    OPTION_CACHE_BYTES,
-    OPTION_SECONDS,
-    OPTION_SEED,
-    OPTION_COMPARE,
-    OPTION_JSON,
-    OPTION_QUIET,
-    OPTION_KEEP,
-    OPTION_OVERWRITE,
-    OPTION_HELP,
-    OPTION_VERSION,
-};
-
-static const struct option long_options[] = {
-    {"buffered-read", required_argument, NULL, OPTION_KIND + KIND_BUFFERED_READ},
-    {"buffered-write", required_argument, NULL, OPTION_KIND + KIND_BUFFERED_WRITE},
-    {"direct-read", required_argument, NULL, OPTION_KIND + KIND_DIRECT_READ},
-    {"direct-write", required_argument, NULL, OPTION_KIND + KIND_DIRECT_WRITE},
-    {"append", required_argument, NULL, OPTION_KIND + KIND_APPEND},
-    {"truncate", required_argument, NULL, OPTION_KIND + KIND_TRUNCATE},
-    {"punch", required_argument, NULL, OPTION_KIND + KIND_PUNCH},
-    {"remap", required_argument, NULL, OPTION_KIND + KIND_REMAP},
-    {"fsync", required_argument, NULL, OPTION_KIND + KIND_FSYNC},
-    {"threads", required_argument, NULL, OPTION_THREADS},
-    {"lock", required_argument, NULL, OPTION_LOCK},
-    {"backend", required_argument, NULL, OPTION_BACKEND},
-    {"cache", required_argument, NULL, OPTION_CACHE},
-    {"cache-bytes", required_argument, NULL, OPTION_CACHE_BYTES},
-    {"block-sizes", required_argument, NULL, OPTION_BLOCK_SIZES},
-    {"unaligned", required_argument, NULL, OPTION_UNALIGNED},
-    {"seconds", required_argument, NULL, OPTION_SECONDS},
-    {"ops", required_argument, NULL, OPTION_OPS},
-    {"size", required_argument, NULL, OPTION_SIZE},
-    {"async", required_argument, NULL, OPTION_ASYNC},
-    {"seed", required_argument, NULL, OPTION_SEED},
-    {"compare", optional_argument, NULL, OPTION_COMPARE},
-    {"json", required_argument, NULL, OPTION_JSON},
-    {"quiet", no_argument, NULL, OPTION_QUIET},
-    {"keep", no_argument, NULL, OPTION_KEEP},
-    {"overwrite", no_argument, NULL, OPTION_OVERWRITE},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {NULL, 0, NULL, 0},
-};
-
-/* %s: what set_defaults says of the kinds. */
-static const char help[] =
-    "usage: twostate-io run FILE [options]\n"
-    "\n"
-    "Drives a mixed load on FILE, checks every read, and reports what was torn, stale or lost.\n"
-    "What FILE holds is overwritten; it is made if it is not there, and then removed at the end.\n"
-    "\n"
-    "The load\n"
-    "  --threads LIST        KIND=THREADS[@RATE],...: how many threads of each kind, and how many\n"
-    "                        operations a second they do together (else as many as possible).\n"
-    "                        KIND is one of these, or all. \"all=0,direct_read=2\" is only that.\n"
-    "                        (%s)\n"
-    "  --buffered-read N[@RATE], --direct-write N[@RATE], ...   the same for one kind\n"
-    "  --block-sizes LIST    of reads and writes, 64 to 1M, at most 8 (4k,64k)\n"
-    "  --unaligned PERCENT   of reads and writes that have odd offsets and lengths; on, off (20)\n"
-    "  --size SIZE           of the file, without what is appended (64M)\n"
-    "  --async N             reads and writes in flight by each thread, 1 to 256 (1)\n"
-    "  --seconds S           how long (10, or no limit with --ops)\n"
-    "  --ops N               how many operations in all\n"
-    "  --seed N              of the random choices (a new one each time)\n"
-    "\n"
-    "The lock and the cache\n"
-    "  --lock NAME           twostate: the engine; rwlock: a pthread_rwlock around system calls;\n"
-    "                        none: system calls (twostate)\n"
-    "  --cache NAME          of the engine: kernel, the page cache; user, its own, where buffered\n"
-    "                        writes to one file run in parallel (kernel)\n"
-    "  --cache-bytes SIZE    memory of the user cache, 4M to 1T (256M)\n"
-    "  --backend NAME        of the engine's direct requests: auto, uring or threads (auto)\n"
-    "  --compare             the load given above under the engine with each cache, the rwlock "
-    "and\n"
-    "                        no lock in turn, side by side; if none is given, as\n"
-    "                        --compare=lost,torn,slow. With --cache kernel no user cache is\n"
-    "                        compared. --seconds is for all of it (30), --ops for each\n"
-    "  --compare=PARTS       loads made to show what a lock is for: lost, on disk; torn, of "
-    "reads;\n"
-    "                        slow, buffered IO alone and beside direct. Of the options above\n"
-    "                        only --cache, --cache-bytes, --backend, --seconds and --seed apply\n"
-    "\n"
-    "Other\n"
-    "  --json FILE           the results as JSON; - is the standard output, which has nothing "
-    "else\n"
-    "                        then: the tables go to the standard error\n"
-    "  --quiet               no progress line\n"
-    "  --keep                leave the file behind\n"
-    "  --overwrite           even if FILE holds data that is not from here\n"
-    "\n"
-    "Sizes take k, M or G (powers of 1024). Exit status: 0, nothing torn, stale or lost (what\n"
-    "--lock none finds is expected and does not count); 1, something was, or IO failed; 2, the\n"
-    "command could not be carried out, or a signal cut it short before it could tell.\n";
-
-static double parse_number(const char *text, const char *what, double least, double most)
-{
-    char *end;
-    double value = strtod(text, &end);
-
-    if (end == text || *end != '\0' || !(value >= least && value <= most))
-        die("%s: '%s' is not a number from %g to %g", what, text, least, most);
-    return value;
-}
-
-static uint64_t parse_integer(const char *text, const char *what, uint64_t least, uint64_t most)
-{
-    char *end;
-
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 0);
-
-    if (!isdigit((unsigned char)*text) || *end != '\0' || errno != 0 || value < least ||
-        value > most)
-        die("%s: '%s' is not a whole number from %llu to %llu", what, text,
-            (unsigned long long)least, (unsigned long long)most);
-    return value;
-}
-
-static int64_t parse_size(const char *text, const char *what, int64_t least, int64_t most)
-{
-    static const char units[] = "kmgt";
-    char *end;
-    double value = strtod(text, &end);
-    const char *unit = *end ? strchr(units, tolower((unsigned char)*end)) : NULL;
-
-    if (end == text || (*end != '\0' && (unit == NULL || end[1] != '\0')))
-        die("%s: '%s' is not a size like 4096, 4k, 1M or 1G", what, text);
-    if (unit != NULL)
-        value = ldexp(value, 10 * (int)(unit - units + 1));
-    if (!(value >= (double)least && value <= (double)most) || floor(value) != value)
-        die("%s: %s is not from %lld to %lld bytes", what, text, (long long)least, (long long)most);
-    return (int64_t)value;
-}
 
 /* Calls each for the items of a list that is separated by commas. */
 static void parse_list(const char *text, void (*each)(struct load_options *, const char *),
@@ -227,8 +80,10 @@ static void add_threads(struct load_options *load, const char *item)
             found = true;
         }
     }
+#define X(enumerator, name, count, rate) #name ", "
     if (!found)
-        die("--threads: '%s' is not KIND=THREADS[@RATE]", item);
+        die("--threads: '%s' is not KIND=THREADS[@RATE]; KIND is " KINDS(X) "or all", item);
+#undef X
 }
 
 static void set_driver(struct options *options, const char *name)
@@ -315,9 +170,7 @@ static void set_load_option(struct load_options *load, int option, const char *v
     }
 }
 
-static void print_help(void);
-
-static void set_option(struct options *options, int option, const char *value)
+void options_set(struct options *options, int option, const char *value)
 {
     switch (option) {
     case OPTION_LOCK:
@@ -343,23 +196,34 @@ static void set_option(struct options *options, int option, const char *value)
     case OPTION_OVERWRITE:
         options->overwrite = true;
         break;
-    case OPTION_HELP:
-        print_help();
-        exit(status_of_output(0));
-    case OPTION_VERSION:
-        puts("twostate-io " TWOSTATE_VERSION);
-        exit(status_of_output(0));
-    case '?':
-    case ':':
-        fputs("Try twostate-io --help.\n", stderr);
-        exit(2);
     default:
         options->own_load = options->own_load || option <= OPTION_LOAD_LAST;
         set_load_option(&options->load, option, value);
     }
 }
 
-static void set_defaults(struct options *options)
+void options_unset(struct options *options, int option)
+{
+    switch (option) {
+    case OPTION_COMPARE:
+        options->compare = false;
+        options->parts = 0;
+        break;
+    case OPTION_QUIET:
+        options->load.progress = true;
+        break;
+    case OPTION_KEEP:
+        options->keep = false;
+        break;
+    case OPTION_OVERWRITE:
+        options->overwrite = false;
+        break;
+    default:
+        break;
+    }
+}
+
+void options_default(struct options *options)
 {
     struct load_options *load = &options->load;
 
@@ -383,28 +247,6 @@ static void set_defaults(struct options *options)
     load->seed &= UINT32_MAX; /* short enough to type */
 }
 
-static void print_help(void)
-{
-    struct options defaults;
-    char kinds[400] = "";
-
-    set_defaults(&defaults);
-    for (unsigned i = 0; i < KIND_COUNT; i++) {
-        const size_t length = strlen(kinds);
-        const double rate = defaults.load.rate[i];
-        char at[32] = "";
-
-        if (rate > 0)
-            snprintf(at, sizeof(at), "@%g", rate);
-        snprintf(kinds + length, sizeof(kinds) - length, "%s%s=%u%s",
-                 i == 0  ? ""
-                 : i % 4 ? ","
-                         : ",\n                         ",
-                 kind_names[i], defaults.load.threads[i], at);
-    }
-    printf(help, kinds);
-}
-
 static void finish_cache(struct options *options)
 {
     const bool engine = options->driver == &driver_kernel;
@@ -419,7 +261,7 @@ static void finish_cache(struct options *options)
     options->first = options->kernel_cache ? DRIVER_KERNEL : DRIVER_USER;
 }
 
-static void finish(struct options *options)
+void options_finish(struct options *options)
 {
     struct load_options *load = &options->load;
     unsigned threads = 0;
@@ -443,17 +285,38 @@ static void finish(struct options *options)
         load->driver.depth = load->depth;
 }
 
+void options_common(unsigned command, int option)
+{
+    switch (option) {
+    case OPTION_HELP:
+        exit(help_print(command == OF_RUN ? "run" : "jobs"));
+    case OPTION_VERSION:
+        puts("twostate-io " TWOSTATE_VERSION);
+        exit(status_of_output(0));
+    case '?':
+    case ':':
+        fputs("Try twostate-io --help.\n", stderr);
+        exit(2);
+    default:
+        break;
+    }
+}
+
 void options_parse(struct options *options, int argc, char **argv)
 {
+    struct option known[OPTIONS_MAX];
     int option;
 
-    set_defaults(options);
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-        set_option(options, option, optarg);
-    if (argc - optind != 2 || strcmp(argv[optind], "run") != 0) {
-        fputs("usage: twostate-io run FILE [options]\nTry twostate-io --help.\n", stderr);
+    option_table_getopt(OF_RUN, known);
+    options_default(options);
+    while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+        options_common(OF_RUN, option);
+        options_set(options, option, optarg);
+    }
+    if (argc - optind != 1) {
+        fputs("usage: twostate-io run FILE [OPTION...]\nTry twostate-io --help.\n", stderr);
         exit(2);
     }
-    options->name = options->path = argv[optind + 1];
-    finish(options);
+    options->name = options->path = argv[optind];
+    options_finish(options);
 }

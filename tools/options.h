@@ -21,7 +21,21 @@ struct options {
     struct load_options load;
 };
 
-/* Reads `run FILE ...`. Ends the program, with a message, for --help (0) and mistakes (2). */
+void options_default(struct options *options);
+
+/* What an option of the table says, or a line of a job file. Ends the program if it is a mistake. */
+void options_set(struct options *options, int option, const char *value);
+
+/* Takes back one that has no value, or need not have one. */
+void options_unset(struct options *options, int option);
+
+/* What follows from all of them together. Ends the program if they don't go together. */
+void options_finish(struct options *options);
+
+/* --help, --version, and what getopt does not know: each ends the program. */
+void options_common(unsigned command, int option);
+
+/* The arguments of `run`, argv[0] being that. Ends the program, with a message, for mistakes. */
 void options_parse(struct options *options, int argc, char **argv);
 
 #endif

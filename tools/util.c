@@ -46,15 +46,44 @@ void *aligned_zalloc(size_t size)
     return memory;
 }
 
+static char where[512]; /* what die puts before its message */
+
+void die_at(const char *file, unsigned line)
+{
+    if (file == NULL)
+        *where = '\0';
+    else
+        snprintf(where, sizeof(where), "%s:%u: ", file, line);
+}
+
+void die_in(const char *file, const char *section)
+{
+    snprintf(where, sizeof(where), "%s: [%s]: ", file, section);
+}
+
+static void print_message(const char *format, va_list arguments)
+{
+    fprintf(stderr, "twostate-io: %s", where);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
+void complain(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    print_message(format, arguments);
+    va_end(arguments);
+}
+
 void die(const char *format, ...)
 {
     va_list arguments;
 
-    fputs("twostate-io: ", stderr);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    print_message(format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
     exit(2);
 }
 

@@ -19,8 +19,15 @@ void *aligned_zalloc(size_t size);
 /* Set from a signal handler: whatever goes on ends soon, with the checks and results it has. */
 extern atomic_int load_interrupted; /* the handler runs in any thread */
 
-/* What stops the program: one line on stderr, exit status 2. */
+/* One line on stderr. */
+__attribute__((format(printf, 1, 2))) void complain(const char *format, ...);
+
+/* What stops the program: such a line, exit status 2. */
 __attribute__((noreturn, format(printf, 1, 2))) void die(const char *format, ...);
+
+/* What such lines name until the next call, on behalf of the file that is being read; NULL: none. */
+void die_at(const char *file, unsigned line);
+void die_in(const char *file, const char *section);
 
 /* The exit status: 2, with a message, if the standard output could not be written. */
 int status_of_output(int status);

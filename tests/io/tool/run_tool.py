@@ -1,84 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Runs twostate-io as a user would, and checks exit status, output, JSON, and what is left behind.
-
-run_tool.py TOOL DIRECTORY CASE [ARGUMENT...]
-"""
+"""Loads of twostate-io, as a user runs them: exit status, output, JSON, and what is left behind."""
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import tempfile
-import time
 
-KINDS = ["buffered_read", "buffered_write", "direct_read", "direct_write", "append", "truncate",
-         "punch", "remap", "fsync"]
-FIELDS = ["ops", "mb_per_s", "p50_us", "p99_us", "p999_us", "mode_wait_p999_us", "torn", "stale",
-          "lost"]
-LOCKS = ["twostate", "rwlock", "none"]
-COMPARED = [("twostate", "user"), ("twostate", "kernel"), ("rwlock", "kernel"), ("none", "kernel")]
-SECONDS = "2"
-SKIP = 77
-
-tool = sys.argv[1]
-
-
-class Skip(Exception):
-    pass
-
-
-def check(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-def run(*arguments, status=0):
-    done = subprocess.run([tool, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True)
-    print("$ twostate-io", *arguments)
-    print(done.stdout + done.stderr, flush=True)
-    check(done.returncode == status, f"exit status {done.returncode}, not {status}")
-    return done
-
-
-def run_json(directory, *arguments, status=0):
-    path = os.path.join(directory, "out.json")
-    done = run("run", os.path.join(directory, "data"), *arguments, "--json", path, status=status)
-    with open(path, encoding="utf-8") as file:
-        runs = json.load(file)["runs"]
-    for entry in runs:
-        check_entry(entry)
-    return runs, done
-
-
-def check_entry(entry):
-    check(entry["lock"] in LOCKS, "lock")
-    check((entry["lock"], entry["cache"]) in COMPARED, "cache")
-    check(entry["cache"] == "user" or "user_cache" not in entry, "user_cache")
-    check(isinstance(entry["fsync_eio"], int), "fsync_eio")
-    check(sorted(entry["kinds"]) == sorted(KINDS), "kinds")
-    for name, kind in entry["kinds"].items():
-        for field in FIELDS:
-            check(isinstance(kind[field], (int, float)) and kind[field] >= 0, f"{name}.{field}")
-
-
-def total(entry, field):
-    return sum(kind[field] for kind in entry["kinds"].values())
-
-
-def check_clean(entry):
-    for field in ("torn", "stale", "lost", "errors"):
-        check(total(entry, field) == 0, f"{field} under {entry['lock']}")
-    check(entry["fsync_eio"] == 0, "fsync_eio")
-
-
-def check_compared(runs, expected=COMPARED):
-    """What was compared, in order; the engine, first, is clean with each cache."""
-    check([(entry["lock"], entry["cache"]) for entry in runs] == expected, "what was compared")
-    for entry in runs:
-        if entry["lock"] == "twostate":
-            check_clean(entry)
+from harness import (COMPARED, KINDS, LOCKS, SECONDS, Skip, check, check_clean, check_compared,
+                     interrupt, main, run, run_json, start, tool, total, wait_for_load)
 
 
 def mixed(directory, *arguments):
@@ -112,63 +41,6 @@ def none(directory):
     if kind != "ext2/ext3":
         raise Skip(f"no torn reads without a lock on {kind}")
     raise AssertionError("no torn reads without a lock on ext4")
-
-
-def options(directory):
-    """Mistakes are told, and exit with 2; nothing is made."""
-    data = os.path.join(directory, "data")
-    mistakes = [
-        [], ["run"], ["walk", data], ["run", data, "more"], ["run", data, "--nonsense"],
-        ["run", data, "--size"], ["run", data, "--size", "4x"], ["run", data, "--size", "1"],
-        ["run", data, "--size", "-4k"], ["run", data, "--size", "4kk"],
-        ["run", data, "--block-sizes", "4k,"], ["run", data, "--block-sizes", "2M"],
-        ["run", data, "--block-sizes", "63"], ["run", data, "--block-sizes", "4k" + ",4k" * 8],
-        ["run", data, "--seconds", "0"], ["run", data, "--seconds", "ten"],
-        ["run", data, "--seconds", "nan"], ["run", data, "--ops", "0"],
-        ["run", data, "--seed", "-1"], ["run", data, "--lock", "mutex"],
-        ["run", data, "--backend", "aio"], ["run", data, "--unaligned", "101"],
-        ["run", data, "--cache", "none"], ["run", data, "--cache", ""],
-        ["run", data, "--cache"], ["run", data, "--cache", "User"],
-        ["run", data, "--cache", "user", "--lock", "rwlock"],
-        ["run", data, "--cache", "user", "--lock", "none"],
-        ["run", data, "--cache-bytes", "64M"],
-        ["run", data, "--cache", "kernel", "--compare", "--cache-bytes", "64M"],
-        ["run", data, "--cache", "user", "--cache-bytes", "4095k"],
-        ["run", data, "--cache", "user", "--cache-bytes", "2T"],
-        ["run", data, "--async", "0"], ["run", data, "--async", "257"],
-        ["run", data, "--threads", "reads=1"], ["run", data, "--threads", "fsync"],
-        ["run", data, "--threads", "all=0"], ["run", data, "--threads", "fsync=65"],
-        ["run", data, "--punch", "1@0"], ["run", data, "--punch", "1@"],
-        ["run", data, "--append", "1.5"], ["run", data, "--compare=fast"],
-        ["run", data, "--compare="], ["run", data, "--compare=lost,"],
-        ["run", data, "--compare=lost", "--size", "1M"],
-        ["run", data, "--size", "1T", "--block-sizes", "64", "--unaligned", "0", "--ops", "10"],
-        ["run", data, "--size", "1T"], ["run", data, "--size", "1025M", "--block-sizes", "64",
-                                        "--unaligned", "off", "--ops", "10"],
-    ]
-    for arguments in mistakes:
-        done = run(*arguments, status=2)
-        check(done.stderr != "" and done.stdout == "", "a message on stderr")
-    check(os.listdir(directory) == [], "a file was made")
-    told = run("--help").stdout
-    for option in ("--compare", "--cache NAME", "--cache-bytes SIZE"):
-        check(option in told, f"{option} in --help")
-    run("--version")
-    run("run", os.path.join(directory, "no", "data"), status=2)
-    run("run", directory, status=2)
-    run("run", "/dev/null", status=2)
-    runs, _ = run_json(directory, "--ops", "500", "--seed", "77", "--size", "1M", "--block-sizes",
-                       "512,4k,1M", "--buffered-write", "3", "--truncate", "2@50", "--unaligned",
-                       "50")
-    check(runs[0]["seed"] == 77, "seed")
-    check(450 <= total(runs[0], "ops") <= 500, "ops")
-    check_clean(runs[0])
-    runs, _ = run_json(directory, "--ops", "100", "--size", "1M", "--fsync", "0")
-    for name, kind in runs[0]["kinds"].items():
-        check(runs[0]["seconds"] * 1e6 >= 0.9 * kind["p999_us"], f"shorter than one {name}")
-    runs, _ = run_json(directory, "--ops", "10", "--async", "256", "--size", "1M", "--threads",
-                       "all=0,buffered_write=1")
-    check(total(runs[0], "ops") == 10, "a batch of more than is left")
 
 
 def files(directory):
@@ -207,32 +79,6 @@ def files(directory):
         pass
     run("run", data, "--ops", "10", "--size", "1M", "--json", link, status=2)
     check(os.path.getsize(data) == 0, "the load ran")
-
-
-
-def start(*arguments):
-    """Starts the command, and waits for its first line."""
-    print("$ twostate-io", *arguments)
-    process = subprocess.Popen([tool, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True)
-    process.first = process.stdout.readline()
-    check("seed" in process.first, "first line")
-    return process
-
-
-def wait_for_load(process):
-    """The load is prepared before its threads start."""
-    while len(os.listdir(f"/proc/{process.pid}/task")) < 8:
-        check(process.poll() is None, "ended early")
-        time.sleep(0.01)
-
-
-def interrupt(process, status):
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
-    print(process.first + out + err, flush=True)
-    check(process.returncode == status, f"exit status {process.returncode}, not {status}")
-    return out, err
 
 
 def signals(directory):
@@ -445,25 +291,5 @@ def loop(directory, kind):
         subprocess.run(["losetup", "--detach", device], check=True)
 
 
-def terminated(number, frame):
-    raise SystemExit(f"signal {number}")
-
-
-def main():
-    cases = {case.__name__: case for case in (
-        mixed, none, options, files, signals, owner, small_cache, no_direct, compare, compare_load,
-        compare_parts, loop)}
-    signal.signal(signal.SIGTERM, terminated)
-    with tempfile.TemporaryDirectory(prefix="tool-", dir=sys.argv[2]) as directory:
-        try:
-            cases[sys.argv[3]](directory, *sys.argv[4:])
-        except Skip as skip:
-            print("SKIPPED:", skip)
-            return SKIP
-        except AssertionError as error:
-            print("FAILED:", error)
-            return 1
-    return 0
-
-
-sys.exit(main())
+sys.exit(main(mixed, none, files, signals, owner, small_cache, no_direct, compare, compare_load,
+              compare_parts, loop))

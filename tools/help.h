@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: MIT */
+/* The help, by topic. */
+#ifndef TOOL_HELP_H
+#define TOOL_HELP_H
+
+/* Prints what --help says (NULL), or a topic. The exit status: 2, with a message, if there is none. */
+int help_print(const char *topic);
+
+#endif
