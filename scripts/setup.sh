@@ -12,6 +12,8 @@ packages=(
     clang-19 libclang-rt-19-dev llvm
     # checks
     clang-format clang-tidy python3 spin
+    # the manual pages, checked and as HTML
+    mandoc
     # libraries: the engine, its tool, the benchmarks, the tests
     liburing-dev liburcu-dev libjansson-dev libxxhash-dev libck-dev gnuplot-nox libcmocka-dev
     # probe points, and the scripts that use them (their test runs as root)
