@@ -151,6 +151,18 @@ static struct pool *pool_of(struct arena *arena, uint32_t size)
     return NULL;
 }
 
+int arena_layout_(struct arena *arena, uint32_t size, struct arena_layout *layout)
+{
+    struct pool *pool = pool_of(arena, size);
+    bool begun = false;
+
+    pthread_mutex_lock(&arena->mutex);
+    begun = pool->memory != NULL || begin_pool(arena, pool);
+    pthread_mutex_unlock(&arena->mutex);
+    *layout = (struct arena_layout){.folios = pool->folios, .memory = pool->memory};
+    return begun ? 0 : -ENOMEM;
+}
+
 /* Free folios: under the mutex. The hand reads next_free without it. */
 
 static void push(struct pool *pool, uint32_t *list, struct folio *folio)

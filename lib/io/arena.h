@@ -37,6 +37,15 @@ int arena_create_(uint64_t limit, void (*evict)(struct folio *folio),
 /* No folio may have an owner. */
 void arena_destroy_(struct arena *arena);
 
+/* Where the folios of one size are: the memory of each is as far from the first's as its descriptor. */
+struct arena_layout {
+    const struct folio *folios;
+    const char *memory;
+};
+
+/* 0 or -ENOMEM. For an arena's whole life. */
+int arena_layout_(struct arena *arena, uint32_t size, struct arena_layout *layout);
+
 /*
  * Reserves count folios of so many bytes: evicts, and waits for folios to become clean or free. The
  * caller holds no folio lock. With nowait -EAGAIN instead of waiting or evicting.

@@ -189,8 +189,10 @@ int cache_user_create_(struct user_engine *user, const struct user_file *file,
 {
     struct user_cache *cache = calloc(1, sizeof(*cache));
 
-    if (cache == NULL)
+    if (cache == NULL || arena_layout_(user->arena, file->folio, &cache->layout)) {
+        free(cache);
         return -ENOMEM;
+    }
     cache->cache.ops = &user_cache_ops;
     cache->user = user;
     cache->folio = file->folio;

@@ -65,6 +65,11 @@ static void unhide(struct cursor *cursor)
 void cursor_show_(struct cursor *cursor, size_t most)
 {
     unhide(cursor);
+    if (cursor->left <= most) { /* on the way of every request */
+        cursor->window = cursor->left;
+        cursor->window_count = cursor->count;
+        return;
+    }
     cursor->window = 0;
     cursor->window_count = 0;
     while (cursor->window_count < cursor->count && cursor->window < most)
@@ -87,6 +92,11 @@ void cursor_advance_(struct cursor *cursor, size_t n)
 {
     const size_t rest = cursor->window - n;
 
+    if (n == cursor->left) {
+        cursor->left = cursor->window = 0;
+        cursor->count = cursor->window_count = 0;
+        return;
+    }
     unhide(cursor);
     cursor->left -= n;
     while (n > 0 && n >= cursor->iov->iov_len) {

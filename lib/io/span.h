@@ -13,6 +13,7 @@ struct span {
     struct user_cache *cache;
     enum twostate_iomode mode;
     uint64_t first;
+    uint32_t within; /* the first folio */
     unsigned count;
     unsigned made; /* of those that a request made the cache take in */
     struct folio *folios[SPAN_MOST];

@@ -55,11 +55,12 @@ struct user_cache {
     struct cache cache;
     struct user_engine *user;
     struct index index;
-    struct cds_list_head node; /* in user->caches */
-    unsigned held;             /* by the flusher; user->mutex */
-    uint32_t folio;            /* bytes */
-    uint32_t shift;            /* log2 of it */
-    int fd;                    /* the kernel's cache: for the tail, and to change the size */
+    struct cds_list_head node;  /* in user->caches */
+    unsigned held;              /* by the flusher; user->mutex */
+    uint32_t folio;             /* bytes */
+    uint32_t shift;             /* log2 of it */
+    struct arena_layout layout; /* of its folios */
+    int fd;                     /* the kernel's cache: for the tail, and to change the size */
     int direct_fd;
     int64_t *size; /* the file's, atomic */
     bool block_device;
