@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The io_uring backend: one ring, filled by any thread under a mutex and reaped by a thread of its
- * own.
+ * own. What that thread submits while it completes ops goes to the kernel when it has completed all that
+ * it found, in one call; what others submit goes at once.
  *
  * Because the reaper never takes a lock of a file, a submitter may wait for one while it has
  * requests in flight: those complete without it.
@@ -13,6 +14,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+
+#define REAPED 16 /* at once, at most */
 
 struct uring {
     struct backend backend;
@@ -52,7 +55,10 @@ static void push(struct uring *uring)
     }
 }
 
-/* Moves from the backlog to the ring what fits. Called with the mutex held. */
+/* The ring that this thread reaps. */
+static _Thread_local const struct uring *own;
+
+/* Moves from the backlog to the ring what fits. Called with the mutex held, as push is. */
 static void fill(struct uring *uring)
 {
     while (!cds_list_empty(&uring->backlog) && uring->in_flight < uring->depth) {
@@ -65,7 +71,6 @@ static void fill(struct uring *uring)
         prepare(sqe, op);
         uring->in_flight++;
     }
-    push(uring);
 }
 
 static void submit(struct backend *backend, struct backend_op *op)
@@ -76,6 +81,8 @@ static void submit(struct backend *backend, struct backend_op *op)
     pthread_mutex_lock(&uring->mutex);
     cds_list_add_tail(&op->job.node, &uring->backlog);
     fill(uring);
+    if (own != uring)
+        push(uring);
     pthread_mutex_unlock(&uring->mutex);
 }
 
@@ -89,35 +96,59 @@ static void take(struct backend *backend, job_match *match, const void *context,
     pthread_mutex_unlock(&uring->mutex);
 }
 
-static void completed(struct uring *uring, struct backend_op *op, int result)
+/* So many ops have left the ring. */
+static void count_out(struct uring *uring, unsigned count)
 {
     pthread_mutex_lock(&uring->mutex);
-    uring->in_flight--;
-    fill(uring);
+    uring->in_flight -= count;
     pthread_mutex_unlock(&uring->mutex);
-    __atomic_load_n(&op->submitted, __ATOMIC_ACQUIRE);
-    op->result = result;
-    op->done(op);
 }
 
-/* A completion without an op is the order to end. */
+static void push_all(struct uring *uring)
+{
+    pthread_mutex_lock(&uring->mutex);
+    fill(uring);
+    push(uring);
+    pthread_mutex_unlock(&uring->mutex);
+}
+
+/* Some that have completed, once there is one. NULL is the order to end. */
+static unsigned await(struct uring *uring, struct backend_op **some)
+{
+    struct io_uring_cqe *first = NULL;
+    struct io_uring_cqe *found[REAPED];
+    unsigned count = 0;
+
+    while (io_uring_wait_cqe(&uring->ring, &first) < 0)
+        ;
+    count = io_uring_peek_batch_cqe(&uring->ring, found, REAPED);
+    for (unsigned i = 0; i < count; i++) {
+        some[i] = io_uring_cqe_get_data(found[i]);
+        if (some[i] == NULL)
+            continue;
+        __atomic_load_n(&some[i]->submitted, __ATOMIC_ACQUIRE);
+        some[i]->result = found[i]->res;
+    }
+    io_uring_cq_advance(&uring->ring, count);
+    return count;
+}
+
 static void *reap(void *arg)
 {
     struct uring *uring = arg;
 
+    own = uring;
     for (;;) {
-        struct io_uring_cqe *cqe = NULL;
-        struct backend_op *op = NULL;
-        int result = 0;
+        struct backend_op *some[REAPED];
+        const unsigned count = await(uring, some);
 
-        if (io_uring_wait_cqe(&uring->ring, &cqe) < 0)
-            continue;
-        op = io_uring_cqe_get_data(cqe);
-        result = cqe->res;
-        io_uring_cqe_seen(&uring->ring, cqe);
-        if (op == NULL)
-            return NULL;
-        completed(uring, op, result);
+        count_out(uring, count);
+        for (unsigned i = 0; i < count; i++) {
+            if (some[i] == NULL)
+                return NULL;
+            some[i]->done(some[i]);
+        }
+        push_all(uring);
     }
 }
 
