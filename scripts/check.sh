@@ -31,7 +31,7 @@ step()
 
 format()
 {
-    sources '*.c' '*.h' '*.cc' | xargs -0 clang-format --dry-run --Werror
+    sources '*.c' '*.h' '*.cc' '*.hpp' | xargs -0 clang-format --dry-run --Werror
 }
 
 build()

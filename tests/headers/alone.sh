@@ -10,6 +10,10 @@ shift 2
 warnings='-Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Werror'
 runs=0
 for compiler; do
+    case $header:$compiler in
+    *.hpp:*++*) ;;
+    *.hpp:*) continue ;; # no C
+    esac
     case $compiler in
     *++*) language=c++ standards='c++11 c++20' extra='-Wold-style-cast -Wzero-as-null-pointer-constant' ;;
     *) language=c standards='c99 c11' extra='-Wshadow -Wstrict-prototypes -Wmissing-prototypes' ;;
