@@ -80,8 +80,7 @@ same_for_all()
             rm -rf "$work/same"
             dpkg-deb -x "$deb" "$work/same"
             rm -r "$work/same/usr/lib/$triplet"
-            test ! -d "$work/same/usr/lib" || { find "$work/same/usr/lib" && return 1; }
-            if grep -r "$triplet" "$work/same"; then
+            if find "$work/same/usr/lib" ! -type d | grep . || grep -r "$triplet" "$work/same"; then
                 return 1
             fi
         fi
