@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The reference as HTML: a page for each public header, made from the header, and the manual pages.
+A C++ header's page is its text.
 
 usage: make_html.py OUT_DIR VERSION INCLUDE_DIR PAGES_DIR
 
@@ -19,7 +20,7 @@ import sys
 from declarations import Header
 
 out, version, include, pages = sys.argv[1:5]
-NAME = re.compile(r"\b(?:twostate|TWOSTATE)_\w+\b|\b[a-z_]+\.h\b")
+NAME = re.compile(r"\b(?:twostate|TWOSTATE)_\w+\b|\b[a-z_]+\.h(?:pp)?\b")
 STYLE = """body { max-width: 50em; margin: 2em auto; padding: 0 1em; font-family: sans-serif; line-height: 1.4; }
 pre, code { font-family: monospace; font-size: 95%; }
 pre { white-space: pre-wrap; }
@@ -38,6 +39,7 @@ div.manual-text, div.Bd-indent { margin-left: 0; }
 class Reference:
     def __init__(self):
         self.headers = {}
+        self.cxx = {}  # their texts
         self.places = {}  # of names: the address of their declaration
         self.manuals = {}  # of names: their manual page
         for path in sorted(glob.glob(os.path.join(include, "twostate", "*.h"))):
@@ -50,6 +52,11 @@ class Reference:
                 self.places.setdefault(d.name, f"{base}.html#{d.name}")
                 for constant in d.members if d.kind == "enum" else ():
                     self.places[constant.split("=")[0]] = f"{base}.html#{d.name}"
+        for path in sorted(glob.glob(os.path.join(include, "twostate", "*.hpp"))):
+            base = os.path.basename(path)
+            self.places[base] = f"{base}.html"
+            with open(path, encoding="utf-8") as file:
+                self.cxx[base] = file.read()
 
     def linked(self, text, but=""):
         """Text as HTML, its names as links (not to `but`, whose place this is)."""
@@ -103,6 +110,11 @@ def header_page(reference, base, header):
     write(f"{base}.html", base, "\n".join(body))
 
 
+def cxx_page(reference, base, text):
+    body = f'<h1>&lt;twostate/{base}&gt;</h1>\n<pre class="code">{reference.linked(text, base)}</pre>'
+    write(f"{base}.html", base, body)
+
+
 def render_manuals(reference):
     """Those of mandoc, with references to pages of ours only, and functions linked to their headers."""
     if shutil.which("mandoc") is None:
@@ -128,8 +140,8 @@ def render_manuals(reference):
             text,
         )
         text = re.sub(
-            r'<a class="In">(twostate/(\w+\.h))</a>',
-            lambda m: f'<a class="In" href="{m[2]}.html">{m[1]}</a>' if m[2] in reference.headers else m[1],
+            r'<a class="In">(twostate/(\w+\.h(?:pp)?))</a>',
+            lambda m: f'<a class="In" href="{m[2]}.html">{m[1]}</a>' if m[2] in reference.places else m[1],
             text,
         )
         about = re.search(r'<span class="Nd" role="doc-subtitle">(.*?)</span>|<(?:div|span) class="Nd">(.*?)</', text, re.S)
@@ -145,14 +157,16 @@ def render_manuals(reference):
 
 def index(reference, manuals):
     body = [f"<h1>twostate {version}</h1>", "<h2>Headers</h2>", "<ul>"]
-    for base, header in reference.headers.items():
-        about = re.split(r"[.:](?:\s|$)", header.about, maxsplit=1)[0]
-        body.append(f'<li><a href="{base}.html">twostate/{base}</a>: {html.escape(about)}</li>')
+    abouts = {base: header.about for base, header in reference.headers.items()}
+    abouts |= {base: re.search(r"^ \* (.*)$", text, re.M)[1] for base, text in reference.cxx.items()}
+    for base, about in abouts.items():
+        about = re.split(r"[.:](?:\s|$)", about.removeprefix("C++: "), maxsplit=1)[0]
+        body.append(f'<li><a href="{base}.html">twostate/{base}</a>: {html.escape(about, quote=False)}</li>')
     body += ["</ul>", "<h2>Manual pages</h2>", "<ul>"]
     for name, section, _, about in manuals:
         body.append(f'<li><a href="{manual_file(name, section)}">{name}({section})</a>: {about.strip()}</li>')
     body += ["</ul>", "<h2>Names</h2>", '<ul class="names">']
-    for name in sorted(n for n in reference.places if not n.endswith(".h")):
+    for name in sorted(n for n in reference.places if "." not in n):
         body.append(f'<li><a href="{reference.places[name]}">{name}</a></li>')
     body.append("</ul>")
     write("index.html", f"twostate {version}", "\n".join(body))
@@ -165,5 +179,7 @@ everything = Reference()
 manual_pages = render_manuals(everything)
 for file_name, declared in everything.headers.items():
     header_page(everything, file_name, declared)
+for file_name, source in everything.cxx.items():
+    cxx_page(everything, file_name, source)
 index(everything, manual_pages)
-print(f"{out}/index.html: {len(everything.headers)} headers, {len(everything.places)} names, {len(manual_pages)} manual pages")
+print(f"{out}/index.html: {len(everything.headers) + len(everything.cxx)} headers, {len(everything.places)} names, {len(manual_pages)} manual pages")

@@ -7,6 +7,7 @@ usage: synopses.py SOURCE_DIR LIBRARY...
 - Every function of a header is in the page's NAME and, word for word, in its SYNOPSIS; and no other.
 - Every struct with public members is shown in the page, with all of them, in their order and types.
 - Every type, constant and macro is named in the page, and every name in the page is in a header.
+- Every class and public member function of the C++ headers is named in their page.
 - The libraries export no function that is not in a page (private ones end in _).
 """
 
@@ -59,6 +60,43 @@ def check_types(header, page):
             fail(page, f"{d.name}:\n  header: {d.members}\n  page:   {shown[d.name].members}")
 
 
+def names_of_cxx(path):
+    """Classes and aliases of namespace twostate, and what is public of them and of what they are made."""
+    with open(path, encoding="utf-8") as file:
+        text = re.sub(r"/\*.*?\*/", "", file.read(), flags=re.S)
+    names, detail, public = set(), False, False
+    for line in text.split("\n"):
+        if re.match(r"(} // )?namespace detail", line):
+            detail = not line.startswith("}")
+        declared = re.match(r"(?:template <.*> )?(class|struct) (?:TWOSTATE_SAYS_\(.*\)\) )?(\w+)", line)
+        if declared:
+            # What is private to the guards and views is a struct.
+            public = declared[1] == "struct" and not detail
+            hidden = detail and (declared[1] == "struct" or declared[2] == "deadline")
+        elif re.match(r"  (public|private|protected):", line):
+            public = line.strip() == "public:" and not hidden
+        alias = re.match(r"using (\w+) =", line)
+        member = re.match(r"    (?! |return|[A-Z]\w*\().*?\b(\w+)\(", line)
+        names |= {m[2] for m in [declared] if m and not detail and not line.endswith(";")}
+        names |= {m[1] for m in [alias] if m and not detail}
+        names |= {m[1] for m in [member] if m and public and not m[1].isupper()}
+    return {name for name in names if not name.endswith("_") and not name.startswith(("TWOSTATE", "twostate"))}
+
+
+def check_cxx():
+    page = Page(os.path.join(source, "man", "twostate.hpp.3"))
+    names = set()
+    for path in glob.glob(os.path.join(source, "include/twostate/*.hpp")):
+        names |= names_of_cxx(path)
+    words = set(re.findall(r"\w+", page.words()))
+    for name in sorted(names - words - {"guard", "state_guard", "view"}):
+        fail(page, f"{name} is not in it")
+    for name in sorted(re.findall(r"^\.Fn (?:\w+::)?(\w+)", page.words(), re.M)):
+        if name not in names | known and name != "operator":
+            fail(page, f"there is no {name} in the headers")
+    return len(names)
+
+
 def names_of(header):
     names = {d.name for d in header.declarations}
     for d in header.of("enum"):
@@ -107,6 +145,7 @@ for path in sorted(pages):
         if reference and f"{reference[1]}.{reference[2]}" not in pages:
             fail(page, f"line {number}: there is no {reference[1]}({reference[2]})")
 
+cxx = check_cxx()
 for library in libraries:
     for name in sorted(exported(library) - documented):
         if not name.endswith("_") and name.startswith("twostate"):
@@ -114,5 +153,5 @@ for library in libraries:
 
 for failure in failures:
     print(failure)
-print(f"{len(documented)} functions, {len(known)} names, {len(pages)} pages: {len(failures)} failures")
+print(f"{len(documented)} functions, {len(known)} names, {cxx} of C++, {len(pages)} pages: {len(failures)} failures")
 sys.exit(1 if failures or not documented else 0)
