@@ -22,6 +22,8 @@ packages=(
     e2fsprogs xfsprogs btrfs-progs mount
     # a disk that fails, for a test: nbdkit's error filter mounted by nbdfuse
     nbdkit libnbd-bin
+    # our nbdkit plugin, and the clients that test it
+    nbdkit-plugin-dev libnbd-dev qemu-utils fio
     # the disk that remembers its writes, for power cuts
     libfuse3-dev fuse3
     # Debian packages, and whether the libraries' binary interface is still what it was
