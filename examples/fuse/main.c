@@ -5,6 +5,7 @@
 #include "wire.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,7 +183,8 @@ static int loop(struct fuse_session *session, const struct fuse_cmdline_opts *cm
     if (config == NULL || result)
         return fail("the engine", result ? -result : ENOMEM);
     fuse_loop_cfg_set_clone_fd(config, (unsigned)cmdline->clone_fd);
-    fuse_loop_cfg_set_idle_threads(config, cmdline->max_idle_threads);
+    if (cmdline->max_idle_threads != UINT_MAX) /* libfuse's default, which it does not accept */
+        fuse_loop_cfg_set_idle_threads(config, cmdline->max_idle_threads);
     fuse_loop_cfg_set_max_threads(config, cmdline->max_threads);
     result =
         cmdline->singlethread ? fuse_session_loop(session) : fuse_session_loop_mt(session, config);

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Operations and errors are those of the file system below; and what one mount wrote the next one has.
+# usage: same.sh PROGRAM kernel|user   (test_fuse_same is where TEST_FUSE_SAME says)
+# shellcheck source=tests/fuse/common.sh disable=SC2119
+. "$(dirname "$0")/common.sh"
+
+mkdir "$work/reference"
+start
+"$TEST_FUSE_SAME" "$mount" "$work/reference" || fail "not the same"
+
+echo "what a mount leaves"
+cd "$mount"
+head -c 3000000 /dev/urandom >random
+cp -p random copy
+touch -d 2001-02-03 copy
+sum=$(sha256sum <random)
+ln copy link
+mkdir -p a/b
+echo text >a/b/c
+exec 3>>a/b/c
+echo more >&3
+exec 4<>unlinked
+rm unlinked
+echo "still there" >&4
+[ "$(cat /proc/self/fd/4)" = "still there" ] || fail "a file without a name"
+exec 3>&- 4>&-
+cd "$work"
+stop
+[ "$sum" = "$(sha256sum <"$data/copy")" ] || fail "the data below is another"
+[ "$(stat -c %Y "$data/copy")" = "$(date -d 2001-02-03 +%s)" ] || fail "the time below is another"
+start
+[ "$sum" = "$(sha256sum <"$mount/link")" ] || fail "the data is another"
+[ "$(cat "$mount/a/b/c")" = "$(printf 'text\nmore')" ] || fail "what was appended"
+[ ! -e "$mount/unlinked" ] || fail "what was unlinked is there"
+
+echo "names that the kernel is to cache"
+stop
+start -o 'mapped=*-map'
+printf 0123456789 >"$mount/x-map"
+python3 - "$mount/x-map" <<'END' || fail "a mapping of a file with FUSE's cache"
+import mmap, os, sys
+with open(sys.argv[1], 'r+b') as f:
+    m = mmap.mmap(f.fileno(), 10)
+    m[2:4] = b'mm'
+    os.pwrite(f.fileno(), b'w', 5)
+    assert m[:] == b'01mm4w6789', m[:]
+END
+stop
+[ "$(cat "$data/x-map")" = 01mm4w6789 ] || fail "what was stored through a mapping"
+
+echo "no space"
+mount -t tmpfs -o size=4m none "$data"
+start
+status=0
+dd if=/dev/zero of="$mount/full" bs=64k count=128 conv=fsync 2>"$work/dd" || status=$?
+if [ $status -eq 0 ] || ! grep -q 'No space left' "$work/dd"; then
+    fail "8 MiB fit into 4"
+fi
+: >"$mount/full"
+dd if=/dev/zero of="$mount/full" bs=64k count=16 conv=fsync,notrunc 2>"$work/dd" || fail "space again"
+rm "$mount/full"
+stop
