@@ -6,6 +6,7 @@ links     every file and heading that a document links to, or names in `...`, is
 code      every block of C is part of a file of the tree, or compiles
 commands  every command in a block of shell names what there is; those of programs that are built run
 validator the reports in docs/validator.md are what tests/docs/broken.c gets
+figures   the counts in docs/testing.md are those of the tree
 
 usage: check.py CHECK SOURCE [BUILD]
 """
@@ -65,9 +66,13 @@ def check_link(document, target):
         fail(document, f"links to {target}, and there is no such heading")
 
 
+# What is made when it is needed.
+MADE = {"abi/accepted", "abi/suppressions.abignore"}
+
+
 def check_named(document, name):
     """`lib/word.h`, or `unit/test_lock.c` in a document that names what is below tests/."""
-    if not any(base.joinpath(name).exists() for base in (
+    if name not in MADE and not any(base.joinpath(name).exists() for base in (
             ROOT, document.parent, ROOT / "tests", ROOT / "include")):
         fail(document, f"names {name}, which is not there")
 
@@ -253,6 +258,53 @@ def validator():
             fail(document, f"of {rule} this is shown:\n{shown[rule]}\nand this is so:\n{first}")
 
 
-{"links": links, "code": code, "commands": commands, "validator": validator}[sys.argv[1]]()
+# The figures of docs/testing.md
+
+
+def in_tests(pattern, suffix):
+    return sum(len(re.findall(pattern, path.read_text(), re.M))
+               for path in (ROOT / "tests").rglob("*" + suffix))
+
+
+def explored():
+    text = (ROOT / "tests/model/README.md").read_text()
+    table = text[text.index("## What was exhausted"):text.index("## What was not")]
+    rows = re.findall(r"^\| \d .*? \| ([\d,]+)(?: in all)? \|", table, re.M)
+    return sum(int(row.replace(",", "")) for row in rows)
+
+
+def number(path, pattern):
+    return int(re.search(pattern, (ROOT / path).read_text()).group(1))
+
+
+def figures():
+    """name, what is so, and whether the document says "more than" a smaller number of it."""
+    document = ROOT / "docs/testing.md"
+    fuzz = number("tests/io/fuzz/CMakeLists.txt", r"Release.*\n +set\(fuzz_ops (\d+)\)")
+    crash = "tests/io/crash/test_crash_"
+    listed = subprocess.run(["ctest", "-N"], cwd=BUILD, text=True, check=True,
+                            stderr=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
+    facts = [
+        ("tests, by `ctest -N`", int(re.search(r"Total Tests: (\d+)", listed).group(1)), True),
+        ("unit test cases", in_tests(r"cmocka_unit_test", ".c"), True),
+        ("ways of misuse", in_tests(r"^ +DEATH\(", ".c"), True),
+        ("seeded bugs", len(re.findall(r"^\| .* \| `", (ROOT / "docs/mutants.md").read_text(),
+                                       re.M)), False),
+        ("bugs of other systems", len(re.findall(r"^\| [EL]\d\d \|", (
+            ROOT / "docs/pitfalls.md").read_text(), re.M)), False),
+        ("states that the explorer", explored(), False),
+        ("operations of the fuzzer", 16 * fuzz, False),
+        ("rounds in which a process", number(crash + "kill.c", r"parse\(argc, argv, (\d+)"),
+         False),
+        ("power cuts", number(crash + "cuts.c", r"parse\(argc, argv, (\d+)"), False),
+    ]
+    for name, fact, more in facts:
+        line = re.search(rf"^\| {name}[^|]*\| (?:more than )?([\d,]+)", document.read_text(), re.M)
+        said = int(line.group(1).replace(",", "")) if line else 0
+        if said > fact or (said < fact / 2 if more else said != fact):
+            fail(document, f"{name}: {said} is said, {fact} it is")
+
+
+{"figures": figures, "links": links, "code": code, "commands": commands, "validator": validator}[sys.argv[1]]()
 print("\n".join(failures) or f"{sys.argv[1]}: all is as the documents say")
 sys.exit(1 if failures else 0)
