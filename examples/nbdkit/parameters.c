@@ -17,7 +17,7 @@ const char parameters_help[] =
     "cache-size=<SIZE>    Memory of the user cache, at least 4M (default: 256M).\n"
     "folio=<SIZE>         Its unit, a power of two from 4K to 64K (default: 16K).\n"
     "direct-min=<SIZE>|off  Aligned requests of at least this size go past the cache with\n"
-    "                     O_DIRECT (default: 1M).";
+    "                     O_DIRECT (default: 4M).";
 
 static int take_path(const char *value)
 {

@@ -7,7 +7,7 @@
 
 #include <twostate/io.h>
 
-#define DIRECT_MIN_DEFAULT (1 << 20)
+#define DIRECT_MIN_DEFAULT (4 << 20)
 #define DIRECT_NEVER       INT64_MAX
 
 struct parameters {

@@ -1,0 +1,487 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The nbdkit plugin, seen by clients that others wrote. With both caches, each of them so small that
+# it has to give folios away, and with `direct-min` so small that the clients use both ways.
+#
+# usage: clients.sh PLUGIN TEST [CACHE...]    in a directory on a file system with O_DIRECT
+# Exits with 77 and says why, if something that the test needs is missing.
+set -euo pipefail
+
+# Mounts of our own: one that somebody else's namespace has copied is not gone when it is unmounted.
+if [ "$(id -u)" -eq 0 ] && [ -z "${OWN_MOUNTS:-}" ] && unshare -m true 2>/dev/null; then
+    exec env OWN_MOUNTS=1 unshare -m "$0" "$@"
+fi
+
+plugin=$(realpath "$1")
+test=$2
+shift 2
+caches=("$@")
+[ ${#caches[@]} -gt 0 ] || caches=(kernel user)
+
+work=$(mktemp -d "$PWD/nbdkit-$test.XXXXXX")
+socket=$work/socket
+uri="nbd+unix:///?socket=$socket"
+server=
+loop=
+mounts=()
+
+# shellcheck disable=SC2317 # the traps get here
+cleanup()
+{
+    local i
+
+    for ((i = ${#mounts[@]} - 1; i >= 0; i--)); do
+        umount "${mounts[i]}" 2>/dev/null || fusermount3 -uz "${mounts[i]}" 2>/dev/null ||
+            umount -l "${mounts[i]}" 2>/dev/null || true
+    done
+    if [ -n "$server" ]; then
+        kill -9 "$server" 2>/dev/null || true
+        wait "$server" 2>/dev/null || true
+    fi
+    [ -z "$loop" ] || losetup -d "$loop" || true
+    rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+trap 'exit 1' HUP INT TERM
+
+fail()
+{
+    echo "FAILED ($test, cache=$cache): $*" >&2
+    exit 1
+}
+
+not_tested()
+{
+    echo "NOT TESTED: $*" >&2
+    exit 77
+}
+
+need()
+{
+    local program
+
+    for program; do
+        command -v "$program" >/dev/null || not_tested "no $program"
+    done
+}
+
+need_root()
+{
+    [ "$(id -u)" -eq 0 ] || not_tested 'not root'
+}
+
+# until_or COMMAND...: waits, 20 seconds at most, until the command succeeds.
+until_so()
+{
+    local deadline=$((SECONDS + 20))
+
+    until "$@"; do
+        [ $SECONDS -lt $deadline ] || fail "still not: $*"
+        sleep 0.02
+    done
+}
+
+ready_or_dead()
+{
+    [ -e "$work/pid" ] || ! kill -0 "$server" 2>/dev/null
+}
+
+# serve IMAGE [PARAMETER...]: the plugin, with the cache of this round.
+serve()
+{
+    local image=$1
+
+    shift
+    rm -f "$work/pid" "$socket"
+    [ "$cache" = kernel ] || set -- cache-size=8M "$@"
+    nbdkit -f -U "$socket" -P "$work/pid" "${nbdkit_options[@]}" \
+        "$plugin" "$image" cache="$cache" direct-min=64K "$@" 2>"$work/log" &
+    server=$!
+    until_so ready_or_dead
+    if ! [ -e "$work/pid" ]; then
+        cat "$work/log" >&2
+        grep -q 'O_DIRECT' "$work/log" && not_tested 'no O_DIRECT here'
+        fail 'nbdkit did not start'
+    fi
+}
+nbdkit_options=()
+
+# As a user ends it: what was written is in the file then.
+finish()
+{
+    kill "$server"
+    wait "$server" || fail "nbdkit ended with status $?: $(cat "$work/log")"
+    server=
+}
+
+die()
+{
+    kill -9 "$server"
+    wait "$server" 2>/dev/null || true
+    server=
+}
+
+# A file of 24 MiB with data and holes, and an end within a block.
+make_source()
+{
+    truncate -s 24M "$1"
+    dd if=/dev/urandom of="$1" bs=64K count=100 conv=notrunc status=none
+    dd if=/dev/urandom of="$1" bs=64K seek=200 count=100 conv=notrunc status=none
+    printf 'the end' >>"$1"
+}
+
+blank()
+{
+    rm -f "$1"
+    truncate -s "$2" "$1"
+}
+
+qemu()
+{
+    local commands=() command
+
+    for command; do
+        commands+=(-c "$command")
+    done
+    qemu-io -f raw "${commands[@]}" "$uri" >"$work/qemu" 2>&1 || {
+        cat "$work/qemu" >&2
+        fail 'qemu-io'
+    }
+    if grep -qiE 'failed|error|mismatch' "$work/qemu"; then
+        cat "$work/qemu" >&2
+        fail 'qemu-io'
+    fi
+}
+
+# session: a client that stays; say COMMAND: it does that, and has when this returns.
+session()
+{
+    rm -f "$work/commands"
+    mkfifo "$work/commands"
+    qemu-io -f raw "$uri" <"$work/commands" >"$work/said" 2>&1 &
+    client=$!
+    exec {commands}>"$work/commands"
+    said=0
+}
+
+prompts()
+{
+    [ "$(grep -o 'qemu-io> ' "$work/said" | wc -l)" -gt "$1" ]
+}
+
+say()
+{
+    until_so prompts "$said"
+    echo "$1" >&"$commands"
+    said=$((said + 1))
+    until_so prompts "$said"
+    if grep -qiE 'failed|error|mismatch' "$work/said"; then
+        cat "$work/said" >&2
+        fail "$1"
+    fi
+}
+
+end_session()
+{
+    exec {commands}>&-
+    wait "$client" || true
+}
+
+test_copy()
+{
+    local size
+
+    need nbdcopy
+    make_source "$work/source"
+    for size in 4096 262144 4194304; do
+        blank "$work/image" "$(stat -c %s "$work/source")"
+        serve "$work/image"
+        nbdcopy --request-size=$size --connections=4 --flush "$work/source" "$uri"
+        nbdcopy --request-size=$size --connections=4 "$uri" "$work/back"
+        cmp "$work/source" "$work/back" || fail 'copied out'
+        finish
+        cmp "$work/source" "$work/image" || fail 'copied in'
+    done
+}
+
+# Three clients with a third of the file each: small ones, any, and those that go past the cache.
+test_fio()
+{
+    need fio
+    fio --enghelp | grep -qw nbd || not_tested 'fio without its nbd engine'
+    blank "$work/image" 12M
+    serve "$work/image"
+    cd "$work" # where fio leaves a file
+    fio --output="$work/fio" --ioengine=nbd --uri="$uri" --thread --size=4M --rw=randwrite \
+        --iodepth=8 --verify=crc32c --verify_fatal=1 --verify_backlog=64 --loops=2 --fsync=50 \
+        --name=small --bs=4k --name=any --bsrange=512-192k --offset=4M \
+        --name=large --bs=128k --offset=8M >/dev/null || {
+        cat "$work/fio" >&2
+        fail fio
+    }
+    grep -q 'err= 0' "$work/fio" || fail 'fio did nothing'
+    finish
+}
+
+test_qemu_img()
+{
+    need qemu-img
+    make_source "$work/source"
+    truncate -s 25M "$work/source" # qemu-img counts in sectors
+    blank "$work/image" 25M
+    serve "$work/image"
+    qemu-img convert -n -f raw -O raw -W -m 8 "$work/source" "$uri"
+    qemu-img compare -f raw -F raw "$work/source" "$uri" || fail 'converted in'
+    qemu-img convert -f raw -O qcow2 -W -m 8 "$uri" "$work/qcow2"
+    qemu-img compare -f raw -F qcow2 "$work/source" "$work/qcow2" || fail 'converted out'
+    finish
+    cmp "$work/source" "$work/image" || fail 'the file'
+    # a format with metadata of its own, on the server
+    blank "$work/image" 32M
+    serve "$work/image"
+    qemu-img create -q -f qcow2 "$uri" 25M
+    qemu-img convert -n -f raw -O qcow2 "$work/source" "$uri"
+    qemu-img compare -f raw -F qcow2 "$work/source" "$uri" || fail 'qcow2 on the server'
+    qemu-img check -q -f qcow2 "$uri" || fail 'qemu-img check'
+    finish
+}
+
+test_qemu_io()
+{
+    blank "$work/image" 24M
+    need qemu-io
+    serve "$work/image"
+    qemu 'read -P 0 0 24M' \
+        'write -P 1 0 8M' 'write -P 2 1000 3000' 'write -P 3 65k 300k' 'read -P 2 1000 3000' \
+        'read -P 1 0 1000' 'read -P 1 4000 62560' 'read -P 3 65k 300k' 'read -P 1 365k 1024k' \
+        'write -f -P 4 1M 512' 'write -f -P 5 2M 1M' 'read -P 4 1M 512' 'read -P 5 2M 1M' \
+        'discard 2M 1M' 'read -P 0 2M 1M' 'discard 3073k 5000' 'read -P 1 3M 1k' \
+        'write -z 4M 1M' 'read -P 0 4M 1M' 'write -z -u 5M 1M' 'read -P 0 5M 1M' \
+        'write -z 6145k 700' 'read -P 0 6145k 700' 'read -P 1 6M 1k' \
+        'write -z -f 7M 64k' 'read -P 0 7M 64k' 'read -P 1 7232k 64k' \
+        'write -P 6 2500k 100k' 'read -P 0 2M 452k' 'read -P 6 2500k 100k' 'flush' \
+        'write -P 7 12M 8M' 'discard 12M 8M' 'write -P 8 13M 4k' 'write -P 9 14M 1M' \
+        'read -P 0 12M 1M' 'read -P 8 13M 4k' 'read -P 9 14M 1M' 'read -P 0 15M 5M' 'flush'
+    # many at once: reads after all of them, and of what they did not write
+    qemu 'aio_write -P 10 0 4k' 'aio_write -P 11 4k 60k' 'aio_write -P 12 64k 1M' \
+        'aio_write -P 13 2M 1000' 'aio_write -P 14 4M 4M' 'aio_write -z 8M 1M' \
+        'aio_write -P 15 9M 64k' 'aio_write -z -u 10M 1M' 'aio_read 4M 4M' 'aio_write -f -P 16 11M 4k' \
+        aio_flush 'aio_read -P 10 0 4k' 'aio_read -P 11 4k 60k' 'aio_read -P 12 64k 1M' \
+        'aio_read -P 13 2M 1000' 'aio_read -P 14 4M 4M' 'aio_read -P 0 8M 1M' 'aio_read -P 15 9M 64k' \
+        'aio_read -P 0 10M 1M' 'aio_read -P 16 11M 4k' aio_flush
+    finish
+    uri=$work/image qemu 'read -P 14 4M 4M' 'read -P 0 8M 1M' 'read -P 15 9M 64k' 'read -P 8 13M 4k'
+}
+
+# covers TYPE OFFSET LENGTH: whether the map says that of every byte of the range.
+covers()
+{
+    nbdinfo --map --json "$uri" | python3 -c '
+import json, sys
+kind, offset, length = sys.argv[1], int(sys.argv[2]) * 1024, int(sys.argv[3]) * 1024
+for e in json.load(sys.stdin):
+    if e["offset"] < offset + length and offset < e["offset"] + e["length"]:
+        if (e["type"] == 0) != (kind == "data"):
+            sys.exit(f"{kind} expected at {sys.argv[2]}k + {sys.argv[3]}k: {e}")
+' "$@" || fail 'the map'
+}
+
+# What is cached, and not on disk, is data; what was trimmed is none. A reader may skip holes.
+test_map()
+{
+    need nbdinfo nbdcopy qemu-io python3
+    blank "$work/image" 16M
+    serve "$work/image"
+    covers hole 0 16384
+    session # it does not flush before it ends
+    say 'write -P 1 4M 4k'
+    covers hole 0 4096
+    covers data 4096 4
+    say 'write -P 2 8M 1M'
+    say 'discard 8M 512k'
+    say 'write -P 3 12M 1k'
+    covers hole 5120 3072
+    covers hole 8192 512
+    covers data 8704 512
+    covers hole 9216 3072
+    covers data 12288 1
+    say 'write -P 4 14M 32k'
+    nbdcopy "$uri" "$work/back" # by the map
+    end_session
+    finish
+    cmp "$work/image" "$work/back" || fail 'copied by the map'
+}
+
+# nbdfuse makes a file of the server, which mkfs and e2fsck, and for root a loop device, take.
+test_ext4()
+{
+    local fuse=$work/fuse
+    local nbdfuse
+
+    need nbdfuse mkfs.ext4 e2fsck
+    [ -w /dev/fuse ] || not_tested 'no FUSE'
+    mkdir -p "$fuse" "$work/tree/a/b" "$work/mount"
+    dd if=/dev/urandom of="$work/tree/large" bs=1M count=6 status=none
+    seq 100000 >"$work/tree/a/numbers"
+    cp -r /usr/include/linux "$work/tree/a/b/"
+    blank "$work/image" 64M
+    serve "$work/image"
+    nbdfuse "$fuse/disk" "$uri" &
+    nbdfuse=$!
+    mounts+=("$fuse")
+    until_so test -e "$fuse/disk"
+    mkfs.ext4 -q -F -d "$work/tree" "$fuse/disk"
+    e2fsck -f -n "$fuse/disk" >"$work/fsck" 2>&1 || { cat "$work/fsck" >&2; fail 'e2fsck, made'; }
+    if [ "$(id -u)" -eq 0 ] && mount -o loop "$fuse/disk" "$work/mount" 2>"$work/why"; then
+        mounts+=("$work/mount")
+        diff -r "$work/tree" "$work/mount" -x lost+found || fail 'made from a tree'
+        cp -r "$work/tree" "$work/mount/second"
+        rm -r "$work/mount/a"
+        fstrim "$work/mount" 2>/dev/null || true
+        umount "$work/mount"
+        unset 'mounts[-1]'
+    else
+        echo "NOT TESTED: the file system mounted: $(cat "$work/why" 2>/dev/null || echo not root)" >&2
+    fi
+    fusermount3 -u "$fuse" || umount "$fuse"
+    unset 'mounts[-1]'
+    wait "$nbdfuse" || true
+    finish
+    e2fsck -f -n "$work/image" >"$work/fsck" 2>&1 || { cat "$work/fsck" >&2; fail 'e2fsck, filled'; }
+    # as root this is the second tree, else the first
+    debugfs -R 'dump /second/large /dev/stdout' "$work/image" 2>/dev/null >"$work/back"
+    [ -s "$work/back" ] ||
+        debugfs -R 'dump /large /dev/stdout' "$work/image" 2>/dev/null >"$work/back"
+    cmp "$work/back" "$work/tree/large" || fail 'a file in the image'
+}
+
+# What a client flushed, and what it wrote with FUA. It does not come to flush at its end.
+write_durably()
+{
+    session
+    say 'write -P 1 0 2M'
+    say 'write -P 2 1000 100'
+    say flush
+    say 'write -P 3 4M 5000'
+    say flush
+    say 'write -f -P 4 6M 4k'
+    say 'write -f -P 5 8M 1M' # large: past the cache
+    say 'write -f -z 1M 64k'
+    say 'write -f -P 6 12M 700'
+}
+
+durable()
+{
+    uri=$work/$1 qemu 'read -P 1 2000 1000k' 'read -P 2 1000 100' 'read -P 3 4M 5000' \
+        'read -P 4 6M 4k' 'read -P 5 8M 1M' 'read -P 0 1M 64k' 'read -P 6 12M 700'
+}
+
+# The server is killed. (The kernel's cache survives that, flushed or not.)
+test_kill()
+{
+    need qemu-io
+    blank "$work/image" 16M
+    serve "$work/image"
+    write_durably
+    die
+    end_session
+    durable image
+}
+
+# The file system stops in its tracks, and forgets what is not on disk: the power goes.
+test_power()
+{
+    need qemu-io xfs_io mkfs.ext4
+    need_root
+    mkdir -p "$work/disk"
+    truncate -s 64M "$work/ext4"
+    mkfs.ext4 -q -F "$work/ext4"
+    loop=$(losetup -f --show "$work/ext4") || not_tested 'no loop devices'
+    mount "$loop" "$work/disk"
+    mounts+=("$work/disk")
+    blank "$work/disk/image" 16M
+    sync -f "$work/disk"
+    serve "$work/disk/image"
+    write_durably
+    xfs_io -x -c shutdown "$work/disk"
+    die
+    end_session
+    umount "$work/disk"
+    until_so test ! -e "/proc/fs/ext4/$(basename "$loop")" # the kernel forgets a moment later
+    mount "$loop" "$work/disk"
+    durable disk/image
+    umount "$work/disk"
+    losetup -d "$loop"
+    loop=
+    unset 'mounts[-1]'
+}
+
+# No room, and a file system that can't zero in place: tmpfs.
+test_room()
+{
+    need qemu-io
+    need_root
+    mkdir -p "$work/small"
+    mount -t tmpfs -o size=4M none "$work/small" || not_tested 'no tmpfs'
+    mounts+=("$work/small")
+    blank "$work/small/image" 16M
+    serve "$work/small/image"
+    qemu 'write -P 1 0 2M' 'write -z 0 1M' 'read -P 0 0 1M' 'read -P 1 1M 1M' 'write -zu 1M 64k' \
+        'read -P 0 1M 64k' 'discard 1M 512k' 'read -P 0 1M 512k' flush
+    qemu-io -f raw -c 'write -f 4M 8M' "$uri" >"$work/qemu" 2>&1 && fail 'wrote more than there is'
+    grep -q 'No space left' "$work/qemu" || fail 'no ENOSPC'
+    qemu 'discard 4M 8M' 'read -P 1 1536k 512k' 'write -P 2 8M 1M' 'read -P 2 8M 1M' flush
+    finish
+    umount "$work/small"
+    unset 'mounts[-1]'
+}
+
+refused()
+{
+    local why=$1
+
+    shift
+    if nbdkit -U "$socket.2" "$plugin" "$@" --run true >"$work/log2" 2>&1; then
+        fail "not refused: $*"
+    fi
+    grep -q -- "$why" "$work/log2" || fail "refused, but not with '$why': $(cat "$work/log2")"
+}
+
+test_refusals()
+{
+    need qemu-io nbdinfo
+    blank "$work/image" 1M
+    refused 'file=PATH'
+    refused 'No such file' "$work/none"
+    refused 'Invalid argument' "$work"
+    refused 'kernel or user' "$work/image" cache=none
+    refused 'at least 4M' "$work/image" cache=user cache-size=1M
+    refused 'power of two' "$work/image" cache=user folio=5K
+    refused 'need cache=user' "$work/image" folio=4K
+    refused 'unknown parameter' "$work/image" size=4K
+    nbdkit "$plugin" --help | grep -q 'direct-min=<SIZE>' || fail '--help'
+    nbdkit "$plugin" --dump-plugin | grep -qx 'thread_model=parallel' || fail '--dump-plugin'
+    serve "$work/image"
+    if [ "$cache" = user ]; then
+        refused 'Device or resource busy' "$work/image" cache=kernel
+    fi
+    refused 'Device or resource busy' "$work/image" cache=user
+    nbdinfo "$uri" >"$work/info"
+    for word in is_read_only:.false can_multi_conn:.true can_fua:.true can_trim:.true can_zero:.true \
+        can_fast_zero:.true can_cache:.true can_flush:.true export-size:.1048576; do
+        grep -q "$word" "$work/info" || fail "nbdinfo: not $word"
+    done
+    finish
+    nbdkit_options=(-r)
+    serve "$work/image"
+    nbdinfo "$uri" | grep -q 'is_read_only: true' || fail 'not read-only'
+    qemu-io -f raw -c 'write 0 4k' "$uri" >"$work/qemu" 2>&1 && fail 'written to, with -r'
+    qemu-io -r -f raw -c 'read -P 0 0 4k' "$uri" >"$work/qemu" 2>&1 || fail 'read with -r'
+    finish
+    nbdkit_options=()
+}
+
+for cache in "${caches[@]}"; do
+    "test_$test"
+    echo "$test, cache=$cache: well"
+done
