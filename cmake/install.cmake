@@ -1,6 +1,7 @@
-# What `cmake --install` puts in place: libraries, headers, the tool, the CMake package and the
+# What `cmake --install` puts in place: libraries, headers, programs, the CMake package and the
 # pkg-config files. Everything finds its neighbours relative to itself, so the prefix can be moved.
-# All of it, or `cmake --install --component`: runtime (the libraries), development, tools.
+# All of it, or `cmake --install --component`: runtime (the libraries), development, tools, fuse,
+# nbdkit-plugin.
 include(CMakePackageConfigHelpers)
 set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME development)
 
@@ -35,20 +36,25 @@ function(twostate_install module export)
   install(FILES ${PROJECT_BINARY_DIR}/${module}.pc DESTINATION ${pkgconfig_dir})
 endfunction()
 
+# twostate_program(target component): a program that finds the libraries wherever the prefix is.
+# (-DCMAKE_SKIP_INSTALL_RPATH=ON leaves that out, as distributions want it.)
+file(RELATIVE_PATH from_bin ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+function(twostate_program target component)
+  if(TARGET ${target})
+    set_target_properties(${target} PROPERTIES INSTALL_RPATH "\$ORIGIN/${from_bin}")
+    install(TARGETS ${target} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT ${component})
+  endif()
+endfunction()
+
 twostate_install(twostate twostate-targets twostate_shared twostate_static)
 install(DIRECTORY include/twostate DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} PATTERN io.h EXCLUDE)
 
 if(TWOSTATE_IO)
-  # The engine and the tool find the libraries beside them, wherever the prefix is.
-  # (-DCMAKE_SKIP_INSTALL_RPATH=ON leaves that out, as distributions want it.)
   set_target_properties(twostate_io_shared PROPERTIES INSTALL_RPATH "\$ORIGIN")
   twostate_install(twostate-io twostate-io-targets twostate_io_shared twostate_io_static)
   install(FILES include/twostate/io.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/twostate)
-  if(TARGET twostate-io)
-    file(RELATIVE_PATH from_bin ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
-    set_target_properties(twostate-io PROPERTIES INSTALL_RPATH "\$ORIGIN/${from_bin}")
-    install(TARGETS twostate-io RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT tools)
-  endif()
+  twostate_program(twostate-io tools)
+  twostate_program(twostate-fuse fuse)
 endif()
 
 configure_package_config_file(cmake/twostate-config.cmake.in twostate-config.cmake

@@ -10,6 +10,7 @@
 # usage: scripts/abi.sh                     compare the tree with the last release
 #        scripts/abi.sh update              write abi/: for a release, and before the first one
 #        scripts/abi.sh dump DIR            build the libraries, and write their interface into DIR
+#        scripts/abi.sh check DIR           compare such a directory with the last release
 #        scripts/abi.sh compare OLD NEW     compare two such directories
 # A change that breaks no program all the same: abi/accepted holds the lines of headers.txt that may go,
 # abi/suppressions.abignore is for libabigail.
@@ -49,13 +50,18 @@ header_text()
         }'
 }
 
+# quietly COMMAND...: its output only if it fails.
+quietly()
+{
+    "$@" >"$work/log" 2>&1 || { cat "$work/log" && exit 1; }
+}
+
 dump()
 {
     command -v abidw >/dev/null || not_tested 'no libabigail (Debian: abigail-tools)'
-    cmake -S . -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DTWOSTATE_TESTS=OFF \
-        -DTWOSTATE_BENCH=OFF -DTWOSTATE_EXAMPLES=OFF >"$work/log" 2>&1 &&
-        cmake --build "$work/build" --parallel 2 --target twostate_shared twostate_io_shared \
-            >"$work/log" 2>&1 || { cat "$work/log" && exit 1; }
+    quietly cmake -S . -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DTWOSTATE_TESTS=OFF \
+        -DTWOSTATE_BENCH=OFF -DTWOSTATE_EXAMPLES=OFF
+    quietly cmake --build "$work/build" --parallel 2 --target twostate_shared twostate_io_shared
     mkdir -p "$1"
     uname -m >"$1/machine"
     for library in libtwostate io/libtwostate-io; do
@@ -125,15 +131,18 @@ last_release()
     fi
 }
 
-case ${1:-} in
-'')
-    dump "$work/new"
+check()
+{
     last_release "$work/old"
-    if ! compare "$work/old" "$work/new"; then
+    if ! compare "$work/old" "$1"; then
         echo 'abi.sh: FAILED. Break nothing, or raise TWOSTATE_VERSION_MAJOR (docs/releasing.md).'
         exit 1
     fi
-    ;;
+}
+
+case ${1:-} in
+'') dump "$work/new" && check "$work/new" ;;
+check) check "$2" ;;
 update) dump abi ;;
 dump) dump "$2" ;;
 compare) compare "$2" "$3" ;;
