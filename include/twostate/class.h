@@ -12,8 +12,9 @@
  *   any other IOLOCK        iolock                    none; each is ordered as if alone in its class
  *   any other lock          lock                      none; the same
  *
- * An engine (io.h) has these: a pair for each file, of the classes above; IOLOCKs that have none;
- * and one for each folio of a user cache, of class folio, rank 3000.
+ * An engine (io.h) has these: for each file a pair, of the classes above, and an IOLOCK that its
+ * requests share and its closing takes, of class users; for each range of a file with the kernel's
+ * cache one of class range; and for each folio of a user cache one of class folio, rank 3000.
  *
  * Classes cost nothing while nobody watches: set_class is then forgotten. So turn on the validator
  * or the statistics first, in the environment or by their calls.

@@ -174,6 +174,41 @@ TWOSTATE_API int twostate_engine_query(struct twostate_engine *engine,
                                        struct twostate_engine_info *info);
 
 /*
+ * Lets others see what the engine is doing, by `twostate-io top` for example: from now on a thread
+ * of the engine answers on a Unix socket. Whoever connects to it and sends a line, which may be
+ * empty, gets one line of JSON, and so on; only this user and root, everybody else is hung up on.
+ * Requests are not slowed down. name is a path, or "@NAME" in the abstract namespace; NULL is
+ * "@twostate/PID", or "@twostate/PID.2" and so on if the process has more engines that are served.
+ * -EINVAL: null, or an empty name; -EBUSY: the engine is served already; -EADDRINUSE;
+ * -ENAMETOOLONG; -ENOMEM, -EMFILE, -ENFILE, -EAGAIN; and what bind(2) answers of a path.
+ * It ends with the engine, which removes a path again.
+ *
+ * The JSON is an object like this one, where ... are the other files; there may be more members in
+ * a later version. Holders and requests count those in the engine now; waiting ones are counted as
+ * in lock.h. waits are of requests that waited for their locks since the file was opened; exclusive
+ * are those that take the IOLOCK alone. p50_ns and p99_ns are right to a quarter. stats is what
+ * twostate_stats_print writes, and has no classes unless the statistics are on. A path that is not
+ * UTF-8 has U+FFFD in it.
+ *
+ *     {"pid": 7, "backend": "io_uring", "polled": false, "files_open": 2, "requests": 3,
+ *      "cache_limit": 0, "cache_used": 0, "cache_dirty": 0, "cache_misses": 0, "cache_evicted": 0,
+ *      "written_back": 0,
+ *      "files": [{"path": "/tmp/data", "major": 8, "minor": 1, "inode": 5, "cache": "kernel",
+ *        "size": 4096, "mode": "DIRECT", "requests": 3, "lease": false, "leased": 0,
+ *        "remapping": false,
+ *        "iotype": {"holders": 2, "waiting": {"buffered": 1, "direct": 0, "drain": 0}},
+ *        "iolock": {"mode": "shared", "holders": 1, "waiting": {"shared": 0, "exclusive": 0}},
+ *        "waits": {"buffered": {"count": 9, "total_ns": 9000, "max_ns": 1500, "p50_ns": 1023,
+ *          "p99_ns": 1500}, "direct": {...}, "exclusive": {...}}}, ...],
+ *      "stats": {"classes": []}}
+ *
+ * mode is "unlocked", "BUFFERED", "DIRECT" or "frozen"; iolock.mode "unlocked", "shared" or
+ * "exclusive". lease: the engine itself holds BUFFERED on behalf of all buffered requests, of which
+ * leased are in.
+ */
+TWOSTATE_API int twostate_engine_serve(struct twostate_engine *engine, const char *name);
+
+/*
  * Opens a file for buffered and direct IO. flags are those of open(2): one of O_RDONLY, O_WRONLY
  * and O_RDWR, with O_CREAT, O_EXCL, O_TRUNC and O_NOFOLLOW as needed, and O_CLOEXEC, which is always
  * on. Others are -EOPNOTSUPP: what O_APPEND, O_DIRECT and O_DSYNC say is said for each request. Only

@@ -242,6 +242,7 @@ static void direct_granted(struct twostate_waiter *waiter, int result)
     end_waiting(request);
     lease_allow_(&request->transfer.file->lease);
     request->waited = waited_now_() - request->waited;
+    waits_add_(&request->transfer.file->waits[WAIT_DIRECT], request->waited);
     if (result || !submit(request))
         queue(request, run_waiting);
 }

@@ -17,6 +17,8 @@
 #include <unistd.h>
 #include <urcu/compiler.h>
 
+#include <twostate/validate.h>
+
 #ifndef RWF_DONTCACHE
 #define RWF_DONTCACHE 0x80
 #endif
@@ -163,7 +165,10 @@ static int cache_sync(struct cache *base, bool data_only, bool *lost)
 
 static void cache_destroy(struct cache *base)
 {
-    free(kernel_cache(base));
+    struct kernel_cache *cache = kernel_cache(base);
+
+    twostate_validate_free(cache, sizeof(*cache));
+    free(cache);
 }
 
 static const struct cache_ops kernel_cache_ops = {
@@ -187,6 +192,7 @@ int cache_kernel_create_(int fd, int sync_fd, struct cache **created)
     cache->cache.ops = &kernel_cache_ops;
     cache->fd = fd;
     cache->sync_fd = sync_fd;
+    range_init_(&cache->ranges);
     *created = &cache->cache;
     return 0;
 }

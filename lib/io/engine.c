@@ -136,11 +136,14 @@ static int create_parts(struct twostate_engine *engine, const struct twostate_en
 
 static void free_engine(struct twostate_engine *engine)
 {
+    if (engine->server)
+        server_destroy_(engine->server);
     if (engine->workers)
         workers_destroy_(engine->workers);
     if (engine->user)
         user_destroy_(engine->user);
     pthread_mutex_destroy(&engine->user_mutex);
+    pthread_mutex_destroy(&engine->files_mutex);
     if (engine->backend)
         engine->backend->ops->destroy(engine->backend);
     if (engine->callers)
@@ -164,6 +167,8 @@ int twostate_engine_create(const struct twostate_engine_options *options,
     if (engine == NULL)
         return -ENOMEM;
     pthread_mutex_init(&engine->user_mutex, NULL);
+    pthread_mutex_init(&engine->files_mutex, NULL);
+    CDS_INIT_LIST_HEAD(&engine->open_files);
     set_options(engine, o);
     result = create_parts(engine, o);
     if (result)

@@ -16,7 +16,9 @@
 #include "commit.h"
 #include "due.h"
 #include "lease.h"
+#include "serve.h"
 #include "user.h"
+#include "waits.h"
 
 struct twostate_engine {
     struct backend *backend;
@@ -30,8 +32,11 @@ struct twostate_engine {
     uint64_t cache_bytes;
     unsigned dirty_percent;
     unsigned writeback_ms;
-    pthread_mutex_t user_mutex; /* the following */
-    struct user_engine *user;   /* of the user caches; NULL: there was none */
+    pthread_mutex_t user_mutex;  /* the following */
+    struct user_engine *user;    /* of the user caches; NULL: there was none */
+    pthread_mutex_t files_mutex; /* the following */
+    struct cds_list_head open_files;
+    struct server *server; /* NULL: nobody is told */
 };
 
 /* Requests that wait for the mode without a thread: see async.c. */
@@ -66,8 +71,10 @@ struct twostate_file {
     struct commit syncs;       /* fsync: see durable.c */
     struct waiting waiting;
     struct readahead ahead;
-    int32_t error;     /* first failed write-back, -errno; atomic */
-    uint32_t unsynced; /* written since the last sync; atomic */
+    int32_t error;             /* first failed write-back, -errno; atomic */
+    uint32_t unsynced;         /* written since the last sync; atomic */
+    struct cds_list_head node; /* among the engine's open files */
+    struct waits waits[WAIT_KINDS];
 };
 
 /* Counts the caller in, so that close waits for it: 0, -EBADF or -EDEADLK (in a callback). */

@@ -12,11 +12,13 @@ static void wait_for(struct twostate_file *file, enum twostate_iopath path,
                      struct twostate_hold *hold)
 {
     const int64_t start = waited_now_();
+    const int64_t before = twostate_waited_ns();
 
     lease_call_in_(&file->lease);
     twostate_iopair_begin(&file->pair, path, hold);
     lease_allow_(&file->lease);
     waited_since_(start);
+    waits_add_(&file->waits[wait_kind_(path)], twostate_waited_ns() - before);
 }
 
 int file_begin_(struct twostate_file *file, enum twostate_iopath path, struct twostate_hold *hold,

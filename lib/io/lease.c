@@ -166,6 +166,15 @@ static bool is_in(const struct slot *slot, const struct lease *lease)
     return __atomic_load_n(&slot->lease, __ATOMIC_ACQUIRE) == name_of(lease);
 }
 
+uint32_t lease_count_(const struct lease *lease)
+{
+    uint32_t count = 0;
+
+    for (const struct slot *slot = own.slots; slot < own.slots + SLOTS; slot++)
+        count += is_in(slot, lease);
+    return count;
+}
+
 /* Whoever takes the mark away has it. */
 static bool take_mark(struct slot *slot, const struct lease *lease)
 {

@@ -49,6 +49,9 @@ void lease_init_(struct lease *lease, struct twostate_iopair *pair, struct twost
 bool lease_enter_(struct lease *lease);
 void lease_exit_(struct lease *lease);
 
+/* How many requests are in, at some moment of the call. */
+uint32_t lease_count_(const struct lease *lease);
+
 /*
  * Before the caller tries or waits for a path that is not buffered, or to close the file; never
  * waits. After it has got that path, or given up: lease_allow_. Who lets go of a path to take

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <twostate/class.h>
 #include <twostate/validate.h>
 
 #define OPEN_FLAGS (O_ACCMODE | O_CREAT | O_EXCL | O_TRUNC | O_NOFOLLOW | O_CLOEXEC)
@@ -27,6 +28,9 @@
 #define DEFAULT_FOLIO 16384
 #define OWNER_BYTE    INT64_C(0x74776f7374617465) /* "twostate" */
 #define MOST_WRITERS  65536                       /* that may not read */
+
+/* A thread may be in two files, of a remap, in whatever order. */
+static const struct twostate_class users_class = {.name = "users", .ordered = true};
 
 /* Another descriptor of the same inode, whatever has become of its name. */
 static int reopen(int fd, int flags)
@@ -256,6 +260,8 @@ static struct twostate_file *new_file(struct twostate_engine *engine)
         return NULL;
     file->engine = engine;
     lease_init_(&file->lease, &file->pair, &file->users);
+    (void)twostate_iolock_set_class(&file->users,
+                                    &users_class); /* without, if there are too many */
     file->fd = file->direct_fd = file->sync_fd = -1;
     pthread_mutex_init(&file->size_lock, NULL);
     commit_init_(&file->syncs, file_sync_disk_);
@@ -284,6 +290,9 @@ int twostate_file_open_with(struct twostate_engine *engine, const char *path, in
         free_file(file);
     } else {
         __atomic_add_fetch(&engine->files, 1, __ATOMIC_ACQ_REL);
+        pthread_mutex_lock(&engine->files_mutex);
+        cds_list_add_tail(&file->node, &engine->open_files);
+        pthread_mutex_unlock(&engine->files_mutex);
         *opened = file;
     }
     errno = saved;
@@ -309,6 +318,9 @@ int twostate_file_close(struct twostate_file *file)
     file_shut_(file);
     if (__atomic_load_n(&file->unsynced, __ATOMIC_ACQUIRE))
         result = file_sync_(file, true);
+    pthread_mutex_lock(&engine->files_mutex);
+    cds_list_del(&file->node);
+    pthread_mutex_unlock(&engine->files_mutex);
     twostate_iolock_release(&file->users, TWOSTATE_EXCLUSIVE);
     free_file(file);
     __atomic_sub_fetch(&engine->files, 1, __ATOMIC_ACQ_REL);

@@ -2,6 +2,11 @@
 /* Range locks: stripes of the file, hashed to slots by their number, always taken in slot order. */
 #include "range.h"
 
+#include <twostate/class.h>
+
+/* Those of one file are taken in slot order, those of two files never together. */
+static const struct twostate_class range_class = {.name = "range", .ordered = true};
+
 /* A range's stripes in slot order: [0, low_end) where it wraps round, then [first, first + high).
  */
 struct slots {
@@ -20,6 +25,13 @@ static struct slots slots_of(int64_t offset, int64_t length)
     if (end <= RANGE_SLOTS)
         return (struct slots){.first = start, .high_end = end};
     return (struct slots){.low_end = end - RANGE_SLOTS, .first = start, .high_end = RANGE_SLOTS};
+}
+
+void range_init_(struct range_locks *locks)
+{
+    for (unsigned i = 0; i < RANGE_SLOTS; i++)
+        (void)twostate_iolock_set_class(&locks->slots[i],
+                                        &range_class); /* without, if there are too many */
 }
 
 static unsigned step(const struct slots *slots, unsigned slot)

@@ -16,6 +16,9 @@ struct range_locks {
     struct twostate_iolock slots[RANGE_SLOTS];
 };
 
+/* Of zeroed memory. */
+void range_init_(struct range_locks *locks);
+
 /* Locks every stripe of [offset, offset + length), length > 0. False if it would wait: nothing
  * held. */
 bool range_lock_(struct range_locks *locks, int64_t offset, int64_t length,

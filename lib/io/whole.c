@@ -240,6 +240,7 @@ static int64_t remap_entered(struct remap *r)
     if (!twostate_iopair_try_begin_remap_two(&r->source->pair, &r->destination->pair, &hold)) {
         twostate_iopair_begin_remap_two(&r->source->pair, &r->destination->pair, &hold);
         waited_since_(start);
+        waits_add_(&r->destination->waits[WAIT_EXCLUSIVE], waited_now_() - start);
     }
     lease_allow_(&r->destination->lease);
     lease_allow_(&r->source->lease);
