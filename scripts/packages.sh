@@ -35,13 +35,13 @@ clean()
 trap clean EXIT
 trap 'exit 1' HUP INT TERM
 
-# step NAME COMMAND...: its output only if it fails.
+# step NAME COMMAND...: its output only if it fails, and of that the end.
 step()
 {
     echo "packages.sh: $1"
     shift
     if ! "$@" >"$work/log" 2>&1; then
-        cat "$work/log"
+        tail -n 60 "$work/log"
         echo "packages.sh: FAILED: $*"
         exit 1
     fi
@@ -60,7 +60,7 @@ copy_tree()
 
 build()
 {
-    cd "$work/twostate" && DEB_BUILD_OPTIONS="nocheck parallel=2 ${DEB_BUILD_OPTIONS:-}" \
+    cd "$work/twostate" && DEB_BUILD_OPTIONS="nocheck noautodbgsym parallel=2 ${DEB_BUILD_OPTIONS:-}" \
         nice dpkg-buildpackage -us -uc
 }
 
