@@ -93,15 +93,36 @@ def medians(why, name, value):
     return found
 
 
+def pooled(why, name, part, whole):
+    """{way: what part adds up to over the runs, by what whole does}: for what is rare."""
+    found = {}
+    for way in WAYS:
+        entries = [entry for runs in why["file_systems"][name] for entry in runs
+                   if (entry["lock"], entry["cache"]) == way]
+        found[way] = sum(map(part, entries)) / (sum(map(whole, entries)) if whole else 1)
+    return found
+
+
 def reads(entry):
     return sum(entry["kinds"][kind]["ops"] for kind in ("buffered_read", "direct_read"))
 
 
-def torn_per_10000(entry):
-    return 1e4 * sum(kind["torn"] for kind in entry["kinds"].values()) / reads(entry)
+def torn_reads(entry):
+    return 1e4 * sum(kind["torn"] for kind in entry["kinds"].values())
+
+
+def torn_per_10000(why, name):
+    return pooled(why, name, torn_reads, reads)
+
+
+def eio(why, name):
+    return pooled(why, name, lambda entry: entry["lost_on_disk"]["fsync_eio"], None)
 
 
 NAMES = {"ext4": "ext4", "xfs": "XFS", "btrfs": "btrfs"}
+
+
+WAIT = "the same: wait for the mode, p99.9, ms"
 
 
 def short(value):
@@ -121,27 +142,28 @@ def longest_wait(entry):
 
 
 def table(why):
-    """The table of README.md, line by line: medians for each way."""
+    """The table of README.md, line by line: what each way had on each file system."""
     systems = [name for name in NAMES if name in why["file_systems"]]
 
-    def line(what, *values):
-        columns = [", ".join(short(value[way]) for value in values) for way in WAYS]
-        return f"| {what} | {' | '.join(columns)} |"
+    def median(value):
+        return lambda why, name: medians(why, name, value)
 
-    yield "| | " + " | ".join(name for name, _ in WAYS.values()) + " |"
+    rows = {
+        "torn reads of 64 KiB, of 10,000": torn_per_10000,
+        "EIO from fsync, in all runs": eio,
+        "two buffered threads: operations a second": median(rate("alone")),
+        "they, and two direct ones: buffered": median(rate("buffered")),
+        "they, and two direct ones: direct": median(rate("direct")),
+        WAIT: median(longest_wait),
+    }
+    yield (f"| on {', '.join(NAMES[name] for name in systems)} | " +
+           " | ".join(name for name, _ in WAYS.values()) + " |")
     yield "|---" * (1 + len(WAYS)) + "|"
-    yield line(f"torn reads of 64 KiB, of 10,000: {', '.join(NAMES[name] for name in systems)}",
-               *(medians(why, name, torn_per_10000) for name in systems))
-    yield line("EIO from fsync in a run: " + ", ".join(NAMES[name] for name in systems),
-               *(medians(why, name, lambda entry: entry["lost_on_disk"]["fsync_eio"])
-                 for name in systems))
-    for name in systems:
-        yield line(f"{NAMES[name]}: buffered operations a second, alone",
-                   medians(why, name, rate("alone")))
-        yield line(f"{NAMES[name]}: two buffered and two direct threads: buffered, direct",
-                   medians(why, name, rate("buffered")), medians(why, name, rate("direct")))
-        yield line(f"{NAMES[name]}: the same, wait for the mode, p99.9, ms",
-                   medians(why, name, longest_wait))
+    for what, value in rows.items():
+        found = [value(why, name) for name in systems]
+        cells = ("-" if what == WAIT and way[0] == "none" else
+                 ", ".join(short(values[way]) for values in found) for way in WAYS)
+        yield f"| {what} | {' | '.join(cells)} |"
 
 
 # Drawing
@@ -174,7 +196,7 @@ def starvation(rows, why):
     names = {"twostate": "twostate", "bcachefs_alg": "bcachefs'\\nalgorithm",
              "mutex_cond": "mutex and\\ncondition", "pthread_rwlock": "pthread\\nrwlock"}
     gets_in = [(names[row["lock"]], [row["per_s"]]) for row in rows if row["wants"] == "B"]
-    sides = [(f"{name}: {side}", [value / 1000 for value in medians(
+    sides = [(f"{NAMES[name]}: {side}", [value / 1000 for value in medians(
         why, name, lambda entry, side=side: entry["slow"][side + "_ops_per_s"]).values()])
              for name in ("ext4", "xfs") if name in why["file_systems"]
              for side in ("buffered", "direct")]
@@ -201,10 +223,10 @@ unset multiplot
 
 def torn(why):
     systems = list(why["file_systems"])
-    found = {name: medians(why, name, torn_per_10000) for name in systems}
+    found = {name: torn_per_10000(why, name) for name in systems}
     count = {name: medians(why, name, lambda entry: reads(entry) / entry["seconds"] / 1000)
              for name in systems}
-    rows = [(name, [*found[name].values(), *count[name].values()]) for name in systems]
+    rows = [(NAMES[name], [*found[name].values(), *count[name].values()]) for name in systems]
     labels = ", \\\n     ".join(
         f"$d using ($1+{0.2 * n - 0.3:.1f}):(${n + 2} > 0.1 ? ${n + 2} : 0.1):"
         f"(${n + 2} > 0 ? sprintf(${n + 2} < 10 ? '%.1f' : '%.0f', ${n + 2}) : '0') with labels offset 0,0.6 notitle"
