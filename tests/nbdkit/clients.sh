@@ -4,7 +4,8 @@
 # it has to give folios away, and with `direct-min` so small that the clients use both ways.
 #
 # usage: clients.sh PLUGIN TEST [CACHE...]    in a directory on a file system with O_DIRECT
-# Exits with 77 and says why, if something that the test needs is missing.
+# Exits with 77 and says why, if something that the test needs is missing. SEED repeats a random one,
+# and OPERATIONS=100000 makes it long.
 set -euo pipefail
 
 # Mounts of our own: one that somebody else's namespace has copied is not gone when it is unmounted.
@@ -189,7 +190,7 @@ say()
 end_session()
 {
     exec {commands}>&-
-    wait "$client" || true
+    wait "$client" 2>/dev/null || true
 }
 
 test_copy()
@@ -310,9 +311,12 @@ test_map()
     covers hole 5120 3072 hole 8192 512 data 8704 512 hole 9216 3072 data 12288 1
     say 'write -P 4 14M 32k'
     nbdcopy "$uri" "$work/back" # by the map
+    say 'write -P 5 15M 5k'
+    kill -9 "$client"
     end_session
     finish
-    cmp "$work/image" "$work/back" || fail 'copied by the map'
+    cmp -n 15728640 "$work/image" "$work/back" || fail 'copied by the map'
+    uri=$work/image qemu 'read -P 5 15M 5k'
 }
 
 # nbdfuse makes a file of the server, which mkfs and e2fsck, and for root a loop device, take.
@@ -326,7 +330,7 @@ test_ext4()
     mkdir -p "$fuse" "$work/tree/a/b" "$work/mount"
     dd if=/dev/urandom of="$work/tree/large" bs=1M count=6 status=none
     seq 100000 >"$work/tree/a/numbers"
-    cp -r /usr/include/linux "$work/tree/a/b/"
+    cp -r /usr/include/asm-generic "$work/tree/a/b/"
     blank "$work/image" 64M
     serve "$work/image"
     nbdfuse "$fuse/disk" "$uri" &
@@ -356,6 +360,18 @@ test_ext4()
     [ -s "$work/back" ] ||
         debugfs -R 'dump /large /dev/stdout' "$work/image" 2>/dev/null >"$work/back"
     cmp "$work/back" "$work/tree/large" || fail 'a file in the image'
+}
+
+# Four connections at once, and a copy of what they wrote (shadow.c).
+test_shadow()
+{
+    local seed=${SEED:-$RANDOM}
+
+    [ -n "${SHADOW:-}" ] || not_tested 'SHADOW does not name the program'
+    blank "$work/image" 12M
+    serve "$work/image"
+    "$SHADOW" "$uri" "$seed" 4 "${OPERATIONS:-700}" || fail "shadow, seed $seed"
+    finish
 }
 
 # What a client flushed, and what it wrote with FUA. It does not come to flush at its end.
