@@ -143,7 +143,7 @@ def code():
             if any(squeezed(block) in source for source in known):
                 continue
             whole, errors = compiles(PRELUDE + block)
-            if not whole and not compiles(PRELUDE + GIVEN + block + "}\n")[0]:
+            if not whole and not compiles(PRELUDE + GIVEN + "{\n" + block + "}}\n")[0]:
                 fail(document, f"this is no file's part and does not compile:\n{block}{errors}")
     print(count, "blocks of C")
 
