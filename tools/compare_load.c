@@ -82,7 +82,7 @@ static void print_row(const struct table *table, unsigned kind, unsigned lock)
     const struct kind_result *row = &result->kinds[kind];
     double base = rate(&table->results[DRIVER_NONE], kind);
 
-    printf("%-15s %-9s %-7s %9.0f %7.2f %10.1f %10.1f %6llu %6llu %6llu %6llu\n",
+    printf("%-15s %-9s %-7s %9.0f %7.2f %10.1f %13.1f %6llu %6llu %6llu %6llu\n",
            lock == table->first ? kind_names[kind] : "", drivers[lock]->name, drivers[lock]->cache,
            rate(result, kind), base > 0 ? rate(result, kind) / base : 0,
            hist_us(&row->latency, 0.99), hist_us(&row->wait, 0.999),
@@ -93,8 +93,8 @@ static void print_row(const struct table *table, unsigned kind, unsigned lock)
 /* The locks are beside each other under each kind that any of them ran, or lost data of. */
 static void print_table(const struct table *table)
 {
-    printf("%-15s %-9s %-7s %9s %7s %10s %10s %6s %6s %6s %6s\n", "kind", "lock", "cache", "ops/s",
-           "vs none", "p99 us", "wait p99.9", "torn", "stale", "lost", "errors");
+    printf("%-15s %-9s %-7s %9s %7s %10s %13s %6s %6s %6s %6s\n", "kind", "lock", "cache", "ops/s",
+           "vs none", "p99 us", "wait p99.9 us", "torn", "stale", "lost", "errors");
     for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
         uint64_t any = 0;
 
@@ -106,8 +106,8 @@ static void print_table(const struct table *table)
         for (unsigned lock = table->first; lock < DRIVER_COUNT && any > 0; lock++)
             print_row(table, kind, lock);
     }
-    printf("vs none: times the rate of the kernel alone, without a lock. wait: for the mode, in "
-           "us.\n");
+    printf("vs none: times the rate of the kernel alone, without a lock. wait: for the "
+           "mode.\n");
     printf("fsync EIO:");
     for (unsigned lock = table->first; lock < DRIVER_COUNT; lock++)
         printf("%s %s %llu", lock == table->first ? "" : ";", drivers[lock]->title,

@@ -41,6 +41,8 @@ struct driver_options {
     enum twostate_backend backend;
     unsigned depth;
     uint64_t cache_bytes; /* of the user cache; 0: the engine's default */
+    bool serve;           /* let others look at the engine */
+    const char *name;     /* where; NULL: the usual place */
 };
 
 struct driver {

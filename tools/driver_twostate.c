@@ -8,6 +8,7 @@
 #include <linux/falloc.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct twostate_driver_file {
     struct driver_file head;
@@ -20,6 +21,22 @@ static struct twostate_file *file_of(struct driver_file *file)
     return ((struct twostate_driver_file *)file)->file;
 }
 
+static int open_file(struct twostate_driver_file *own, const char *path,
+                     const struct driver_options *options, enum twostate_cache cache)
+{
+    struct twostate_file_options how = {.cache = cache};
+    int error = twostate_file_open_with(own->engine, path, O_RDWR, 0, &how, &own->file);
+
+    if (error == 0 && options->serve) {
+        error = twostate_engine_serve(own->engine, options->name);
+        if (error) {
+            complain("--serve: %s", strerror(-error));
+            twostate_file_close(own->file);
+        }
+    }
+    return error;
+}
+
 static int engine_open(const char *path, const struct driver_options *options,
                        const struct driver *driver, enum twostate_cache cache,
                        struct driver_file **file)
@@ -27,7 +44,6 @@ static int engine_open(const char *path, const struct driver_options *options,
     struct twostate_engine_options engine = {.backend = options->backend,
                                              .queue_depth = options->depth,
                                              .cache_bytes = options->cache_bytes};
-    struct twostate_file_options how = {.cache = cache};
     struct twostate_driver_file *own = zalloc(1, sizeof(*own));
     int error = twostate_engine_create(&engine, &own->engine);
 
@@ -35,7 +51,7 @@ static int engine_open(const char *path, const struct driver_options *options,
         free(own);
         return error;
     }
-    error = twostate_file_open_with(own->engine, path, O_RDWR, 0, &how, &own->file);
+    error = open_file(own, path, options, cache);
     if (error) {
         twostate_engine_destroy(own->engine);
         free(own);
@@ -195,35 +211,21 @@ static int engine_close(struct driver_file *file)
     return error;
 }
 
+/* All but what concerns the cache. */
+#define ENGINE_DRIVER                                                                              \
+    .name = "twostate", .transfer = engine_transfer, .append = engine_append,                      \
+    .truncate = engine_truncate, .punch = engine_punch, .remap = engine_remap,                     \
+    .fsync = engine_fsync, .size = engine_size, .waited_ns = twostate_waited_ns,                   \
+    .close = engine_close
+
 const struct driver driver_user = {
-    .name = "twostate",
-    .cache = "user",
-    .title = "twostate, user cache",
-    .open = user_open,
-    .query = engine_query,
-    .transfer = engine_transfer,
-    .append = engine_append,
-    .truncate = engine_truncate,
-    .punch = engine_punch,
-    .remap = engine_remap,
-    .fsync = engine_fsync,
-    .size = engine_size,
-    .waited_ns = twostate_waited_ns,
-    .close = engine_close,
+    ENGINE_DRIVER,     .cache = "user",       .title = "twostate, user cache",
+    .open = user_open, .query = engine_query,
 };
 
 const struct driver driver_kernel = {
-    .name = "twostate",
+    ENGINE_DRIVER,
     .cache = "kernel",
     .title = "twostate, kernel cache",
     .open = kernel_open,
-    .transfer = engine_transfer,
-    .append = engine_append,
-    .truncate = engine_truncate,
-    .punch = engine_punch,
-    .remap = engine_remap,
-    .fsync = engine_fsync,
-    .size = engine_size,
-    .waited_ns = twostate_waited_ns,
-    .close = engine_close,
 };

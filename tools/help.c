@@ -11,6 +11,7 @@
 static const char general[] =
     "usage: twostate-io run FILE [OPTION...]            a mixed load; every read is checked\n"
     "       twostate-io job JOBFILE [FILE] [OPTION...]  loads that a file describes\n"
+    "       twostate-io top FILE|PID [OPTION...]        what a running engine is doing\n"
     "       twostate-io help [TOPIC]\n"
     "       twostate-io --help | --version\n"
     "\n"
@@ -22,7 +23,7 @@ static const char general[] =
     "  twostate-io run data --compare                    beside a rwlock and no lock\n"
     "  twostate-io run data --threads all=0,direct_read=4,buffered_write=2 --block-sizes 4k\n"
     "\n"
-    "Topics of help: run, threads, sizes, jobs, check, caches, exit.\n";
+    "Topics of help: run, threads, sizes, jobs, check, caches, top, exit.\n";
 
 static const char run_head[] =
     "usage: twostate-io run FILE [OPTION...]\n"
@@ -112,13 +113,31 @@ static const char caches_page[] =
     "\n"
     "--lock rwlock and none have the kernel's.\n";
 
+static const char top_head[] =
+    "usage: twostate-io top FILE|PID|SOCKET [OPTION...]\n"
+    "\n"
+    "Shows what a running engine is doing, again each second until q or ^C; a FILE alone, with a "
+    "PID\n"
+    "all files of that process. The engine has to serve its state: the program calls\n"
+    "twostate_engine_serve (io.h), or is `twostate-io run --serve`. SOCKET is a path or @NAME, "
+    "for\n"
+    "engines that serve under a name of their own. Only the same user and root may look.\n"
+    "\n"
+    "  mode       what the file is in now: BUFFERED, DIRECT, frozen or unlocked\n"
+    "  holders    of IOTYPE, in that mode; of IOLOCK, shared or exclusive\n"
+    "  waiting    who waits now for IOLOCK (shared, exclusive), and for IOTYPE (BUFFERED, DIRECT,\n"
+    "             drain: until no IO is in flight)\n"
+    "  waits      of requests that have waited for their locks, since the file was opened: how "
+    "many,\n"
+    "             and how long; by what they wanted\n";
+
 static const char exit_page[] =
     "0   Nothing was torn, stale or lost, and no IO failed. What --lock none finds is expected, "
     "and\n"
-    "    does not count.\n"
+    "    does not count. top: the engine was shown.\n"
     "1   Something was torn, stale or lost; or IO failed, or an fsync.\n"
     "2   The command could not be carried out: a mistake on the command line or in a job file, a\n"
-    "    file that can't be used, output that can't be written. Or a signal\n"
+    "    file that can't be used, output that can't be written, no engine to look at. Or a signal\n"
     "    (INT, TERM) cut it short before it could tell. A load that a signal ends is checked, and\n"
     "    answers 0 or 1.\n"
     "job: 1 if any job answers that, else 2 if any does, else 0.\n";
@@ -210,6 +229,12 @@ static void page_caches(void)
     fputs(caches_page, stdout);
 }
 
+static void page_top(void)
+{
+    fputs(top_head, stdout);
+    print_options(OF_TOP);
+}
+
 static void page_exit(void)
 {
     fputs(exit_page, stdout);
@@ -219,8 +244,9 @@ static const struct {
     const char *name;
     void (*print)(void);
 } pages[] = {
-    {"run", page_run},  {"threads", page_threads}, {"sizes", page_sizes},   {"jobs", page_jobs},
-    {"job", page_jobs}, {"check", page_check},     {"caches", page_caches}, {"exit", page_exit},
+    {"run", page_run},       {"threads", page_threads}, {"sizes", page_sizes},
+    {"jobs", page_jobs},     {"job", page_jobs},        {"check", page_check},
+    {"caches", page_caches}, {"top", page_top},         {"exit", page_exit},
 };
 
 int help_print(const char *topic)
@@ -235,7 +261,7 @@ int help_print(const char *topic)
             return status_of_output(0);
         }
     }
-    complain("no help on '%s'; topics are run, threads, sizes, jobs, check, caches and exit",
+    complain("no help on '%s'; topics are run, threads, sizes, jobs, check, caches, top and exit",
              topic);
     return 2;
 }

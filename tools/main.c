@@ -5,6 +5,7 @@
 #include "options.h"
 #include "report.h"
 #include "run.h"
+#include "top.h"
 #include "util.h"
 
 #include <errno.h>
@@ -78,6 +79,12 @@ static int job_main(int argc, char **argv)
     return status;
 }
 
+static int look_main(int argc, char **argv)
+{
+    catch_signals();
+    return top_main(argc, argv);
+}
+
 static int help_main(int argc, char **argv)
 {
     if (argc > 2)
@@ -90,7 +97,7 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*main)(int argc, char **argv);
-    } commands[] = {{"run", run_main}, {"job", job_main}, {"help", help_main}};
+    } commands[] = {{"run", run_main}, {"job", job_main}, {"top", look_main}, {"help", help_main}};
 
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
         return help_print(NULL);
@@ -103,7 +110,7 @@ int main(int argc, char **argv)
             return commands[i].main(argc - 1, argv + 1);
     if (argc > 1)
         complain("there is no command '%s'", argv[1]);
-    fputs("usage: twostate-io run FILE | job JOBFILE | help [TOPIC]\n"
+    fputs("usage: twostate-io run FILE | job JOBFILE | top FILE|PID | help [TOPIC]\n"
           "Try twostate-io --help.\n",
           stderr);
     return 2;

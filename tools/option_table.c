@@ -51,17 +51,26 @@ const struct option_entry option_table[] = {
     {"compare", OPTION_COMPARE, optional_argument, BOTH, GROUP_LOCK, "[=PARTS]",
      "side by side: the engine with each cache, the rwlock and\n"
      "no lock; PARTS are of lost,torn,slow: help check"},
+    {"serve", OPTION_SERVE, optional_argument, BOTH, GROUP_OTHER, "[=NAME]",
+     "let `twostate-io top` look at the engine; NAME is a path\n"
+     "or @NAME of a Unix socket (@twostate/PID)"},
     {"json", OPTION_JSON, required_argument, BOTH, GROUP_OTHER, "FILE",
      "the results as JSON; - is the standard output, which has\n"
      "nothing else then: the tables go to the standard error"},
+    {"json", OPTION_JSON, no_argument, OF_TOP, GROUP_OTHER, "",
+     "what the engine says, as it says it: a line each time"},
     {"quiet", OPTION_QUIET, no_argument, BOTH, GROUP_OTHER, "", "no progress line"},
     {"keep", OPTION_KEEP, no_argument, BOTH, GROUP_OTHER, "", "leave the file behind"},
     {"overwrite", OPTION_OVERWRITE, no_argument, BOTH, GROUP_OTHER, "",
      "even if FILE holds data that is not from here"},
     {"section", OPTION_SECTION, required_argument, OF_JOB, GROUP_OTHER, "NAME",
      "only this job of the file; may be given again"},
-    {"help", OPTION_HELP, no_argument, BOTH, GROUP_OTHER, "", "this"},
-    {"version", OPTION_VERSION, no_argument, BOTH, GROUP_OTHER, "", "which twostate-io this is"},
+    {"once", OPTION_ONCE, no_argument, OF_TOP, GROUP_OTHER, "", "look once, and end"},
+    {"interval", OPTION_INTERVAL, required_argument, OF_TOP, GROUP_OTHER, "S",
+     "seconds between two looks: 0.1 to 3600 (1)"},
+    {"help", OPTION_HELP, no_argument, BOTH | OF_TOP, GROUP_OTHER, "", "this"},
+    {"version", OPTION_VERSION, no_argument, BOTH | OF_TOP, GROUP_OTHER, "",
+     "which twostate-io this is"},
     {NULL, 0, 0, 0, GROUP_COUNT, NULL, NULL},
 };
 

@@ -24,17 +24,20 @@ enum {
     OPTION_SECONDS,
     OPTION_SEED,
     OPTION_COMPARE,
+    OPTION_SERVE,
     OPTION_JSON,
     OPTION_QUIET,
     OPTION_KEEP,
     OPTION_OVERWRITE,
     OPTION_SECTION,
+    OPTION_ONCE,
+    OPTION_INTERVAL,
     OPTION_HELP,
     OPTION_VERSION,
 };
 
 /* The commands that have an option: bits. */
-enum { OF_RUN = 1, OF_JOB = 2 };
+enum { OF_RUN = 1, OF_JOB = 2, OF_TOP = 4 };
 
 enum option_group { GROUP_LOAD, GROUP_LOCK, GROUP_OTHER, GROUP_COUNT };
 

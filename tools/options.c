@@ -187,6 +187,10 @@ void options_set(struct options *options, int option, const char *value)
         options->compare = true;
         add_parts(options, value);
         break;
+    case OPTION_SERVE:
+        options->load.driver.serve = true;
+        options->load.driver.name = value;
+        break;
     case OPTION_JSON:
         options->json = value;
         break;
@@ -208,6 +212,9 @@ void options_unset(struct options *options, int option)
     case OPTION_COMPARE:
         options->compare = false;
         options->parts = 0;
+        break;
+    case OPTION_SERVE:
+        options->load.driver.serve = false;
         break;
     case OPTION_QUIET:
         options->load.progress = true;
@@ -253,6 +260,8 @@ static void finish_cache(struct options *options)
 
     if (options->user_cache && !options->compare && !engine)
         die("--cache user: only the engine has one, not --lock %s", options->driver->name);
+    if (options->load.driver.serve && !options->compare && !engine)
+        die("--serve: only the engine can be looked at, not --lock %s", options->driver->name);
     if (options->load.driver.cache_bytes > 0 &&
         (options->compare ? options->kernel_cache : !options->user_cache))
         die("--cache-bytes: without --cache user there is no such memory");
@@ -289,7 +298,7 @@ void options_common(unsigned command, int option)
 {
     switch (option) {
     case OPTION_HELP:
-        exit(help_print(command == OF_RUN ? "run" : "jobs"));
+        exit(help_print(command == OF_RUN ? "run" : command == OF_JOB ? "jobs" : "top"));
     case OPTION_VERSION:
         puts("twostate-io " TWOSTATE_VERSION);
         exit(status_of_output(0));

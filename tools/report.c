@@ -15,7 +15,7 @@ static bool is_none(const struct load_result *result)
 
 static void print_row(const char *name, const struct kind_result *kind, double seconds)
 {
-    printf("%-15s %9llu %8.1f %9.1f %9.1f %9.1f %10.1f %6llu %6llu %6llu %6llu\n", name,
+    printf("%-15s %9llu %8.1f %9.1f %9.1f %9.1f %13.1f %6llu %6llu %6llu %6llu\n", name,
            (unsigned long long)kind->ops, (double)kind->bytes / 1e6 / seconds,
            hist_us(&kind->latency, 0.5), hist_us(&kind->latency, 0.99),
            hist_us(&kind->latency, 0.999), hist_us(&kind->wait, 0.999),
@@ -60,8 +60,8 @@ void report_print(const struct load_result *result)
 {
     printf("lock %s, cache %s, %.1f s, fsync EIO %llu\n", result->driver->name,
            result->driver->cache, result->seconds, (unsigned long long)result->fsync_eio);
-    printf("%-15s %9s %8s %9s %9s %9s %10s %6s %6s %6s %6s\n", "kind", "ops", "MB/s", "p50 us",
-           "p99 us", "p99.9 us", "wait p99.9", "torn", "stale", "lost", "errors");
+    printf("%-15s %9s %8s %9s %9s %9s %13s %6s %6s %6s %6s\n", "kind", "ops", "MB/s", "p50 us",
+           "p99 us", "p99.9 us", "wait p99.9 us", "torn", "stale", "lost", "errors");
     for (unsigned i = 0; i < KIND_COUNT; i++)
         if (result->kinds[i].ops > 0 || result->kinds[i].found[FOUND_LOST] > 0)
             print_row(kind_names[i], &result->kinds[i], result->seconds);

@@ -89,8 +89,11 @@ static void open_by_descriptor(struct options *options, int fd)
 
 static int try_open(const struct options *options, const struct driver *driver)
 {
+    struct driver_options unseen = options->load.driver;
     struct driver_file *file;
-    int error = driver->open(options->path, &options->load.driver, &file);
+
+    unseen.serve = false;
+    int error = driver->open(options->path, &unseen, &file);
 
     return error ? error : driver->close(file);
 }

@@ -7,7 +7,7 @@ import sys
 
 from harness import KINDS, check, check_clean, main, run, run_json, total
 
-TOPICS = ["run", "threads", "sizes", "jobs", "check", "caches", "exit"]
+TOPICS = ["run", "threads", "sizes", "jobs", "check", "caches", "top", "exit"]
 
 
 def options(directory):
@@ -182,7 +182,7 @@ def help_(directory):
         check(page != "" and max(map(len, page.splitlines())) <= 100, topic)
     done = run("help", "cooking", status=2)
     check(done.stdout == "" and "caches" in done.stderr, "the topics that there are")
-    run("help", "run", "jobs", status=2)
+    run("help", "run", "top", status=2)
     check(run("run", "--help").stdout == run("help", "run").stdout, "run --help")
     check(run("job", "--help").stdout == run("help", "jobs").stdout, "job --help")
     page = run("help", "run").stdout
