@@ -9,8 +9,10 @@ What a block is, a comment before it says: `.\\" example: run` is a program that
 with 0, `text` none of these. Programs and commands run in an empty directory.
 """
 
+import concurrent.futures
 import glob
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from pages import Page
 pages, source, libraries, programs, cc = sys.argv[1:6]
 cxx = sys.argv[6] if len(sys.argv) > 6 else None
 warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
+KINDS = ("run", "compile", "run c++", "compile c++", "shell", "text")
 failed, counts = 0, {}
 
 
@@ -35,49 +38,69 @@ def link(text):
     return [*paths, *(f"-l{name}" for name in names), "-pthread"]
 
 
-def try_shell(text):
+class Failed(Exception):
+    pass
+
+
+def run(command, directory):
+    """Ends with 0 within 50 seconds, and leaves no process behind."""
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
-    with tempfile.TemporaryDirectory() as directory:
-        subprocess.run(["sh", "-eu", "-c", text], cwd=directory, env=environment, check=True,
-                       timeout=30)
+    # Output goes to a file: what is left of the group could hold a pipe open.
+    with tempfile.TemporaryFile() as log, subprocess.Popen(
+        command, cwd=directory, env=environment, start_new_session=True, stdout=log, stderr=log
+    ) as process:
+        try:
+            status = process.wait(timeout=50)
+        except subprocess.TimeoutExpired:
+            status = "no end"
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        if status != 0:
+            log.seek(0)
+            raise Failed(f"{status} of {command}\n{log.read().decode(errors='replace')}")
 
 
-def try_example(where, kind, text):
-    if kind == "shell":
-        try_shell(text)
-        return
-    command = compiler(kind)
-    if command is None:
-        print(f"{where}: NOT TESTED: no C++ compiler")
-        return
-    name = "example.cc" if kind.endswith("c++") else "example.c"
+def try_example(kind, text):
     with tempfile.TemporaryDirectory() as directory:
+        if kind == "shell":
+            run(["sh", "-eu", "-c", text], directory)
+            return
+        name = "example.cc" if kind.endswith("c++") else "example.c"
         with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
             file.write(text)
-        command += [*warnings, f"-I{source}/include", name]
+        command = [*compiler(kind), *warnings, f"-I{source}/include", name]
         command += ["-o", "example", *link(text)] if kind.startswith("run") else ["-c"]
-        subprocess.run(command, cwd=directory, check=True)
+        run(command, directory)
         if kind.startswith("run"):
-            subprocess.run(["./example"], cwd=directory, check=True, timeout=30)
+            run([os.path.join(directory, "example")], directory)
 
 
+examples = []
 for path in sorted(glob.glob(os.path.join(pages, "*.[1-8]"))):
     page = Page(path)
-    examples = {number for number, _ in page.sections.get("EXAMPLES", [])}
+    section = {number for number, _ in page.sections.get("EXAMPLES", [])}
     for number, comment, text in page.literals():
         where = f"{os.path.basename(path)}:{number}"
         kind = comment.removeprefix("example: ") if comment.startswith("example: ") else None
-        if number in examples and kind not in ("run", "compile", "run c++", "compile c++", "shell", "text"):
+        if number in section and kind not in KINDS:
             print(f"{where}: an example that does not say what it is: {comment!r}")
             failed += 1
+        elif kind is not None and compiler(kind) is None:
+            print(f"{where}: NOT TESTED: no C++ compiler")
+        elif kind not in (None, "text"):
+            examples.append((where, kind, text))
+
+with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+    running = [(where, kind, pool.submit(try_example, kind, text)) for where, kind, text in examples]
+    for where, kind, future in running:
         counts[kind] = counts.get(kind, 0) + 1
-        if kind is None or kind == "text":
-            continue
         try:
-            try_example(where, kind, text)
-        except (subprocess.SubprocessError, OSError) as error:
+            future.result()
+        except (Failed, OSError) as error:
             print(f"{where}: {error}")
             failed += 1
 
-print(f"{counts.get('run', 0)} programs ran, {counts.get('compile', 0)} pieces compiled: {failed} failed")
+print(", ".join(f"{kind}: {count}" for kind, count in sorted(counts.items())) + f"; {failed} failed")
 sys.exit(1 if failed or not counts.get("run") else 0)
