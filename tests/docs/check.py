@@ -150,7 +150,7 @@ def code():
 
 # Commands
 
-WRITES = ("cmake", "ctest", "cc", "sudo", "git", "bpftrace", "gdb", "addr2line", "apt-get", "jq",
+WRITES = ("cmake", "ctest", "cc", "sudo", "git", "bpftrace", "gdb", "apt", "addr2line", "apt-get", "jq",
           "perf", "mount", "umount", "man", "ldconfig", "nbdkit", "nbdcopy", "qemu-img", "qemu-io",
           "fusermount3", "sqlite3", "fio", "make", "cd", "ls", "dpkg", "dpkg-buildpackage")
 
