@@ -95,10 +95,19 @@ void model_resize(struct model *model, int64_t size)
 
 static bool shows(const char *data, size_t length, int64_t offset, unsigned number)
 {
+    uint64_t word = 0;
     char bytes[8];
     size_t n = 0;
 
     for (size_t at = 0; at < length; at += n) {
+        /* Whole words are most of what is compared. */
+        if ((offset + (int64_t)at) % 8 == 0 && length - at >= 8) {
+            n = 8;
+            memcpy(&word, data + at, 8);
+            if (word != word_of(offset + (int64_t)at, number))
+                return false;
+            continue;
+        }
         n = piece_of(offset + (int64_t)at, length - at, number, bytes);
         if (memcmp(data + at, bytes, n) != 0)
             return false;
@@ -109,26 +118,58 @@ static bool shows(const char *data, size_t length, int64_t offset, unsigned numb
 /* What the cell shows of what it may, or 0. */
 static uint32_t seen(uint32_t may, const char *data, size_t length, int64_t offset)
 {
-    for (unsigned number = 0; may >> number; number++)
+    for (unsigned number = 0; number < MODEL_WRITES && may >> number; number++)
         if ((may >> number & 1) && shows(data, length, offset, number))
             return UINT32_C(1) << number;
     return 0;
 }
 
+/* That many cells of one byte may be alike, from this one on. */
+static size_t alike(const struct model *model, size_t cell, size_t most)
+{
+    const uint32_t may = model->may[cell];
+    size_t n = 1;
+
+    while (n < most && model->may[cell + n] == may)
+        n++;
+    return n;
+}
+
+/*
+ * One cell's worth of bytes; but where cells are bytes, as many whole words as may hold the same if
+ * that is what they show of one number: as no byte is the same for two, each of them shows it.
+ */
+static size_t see_some(struct model *model, const char *data, size_t length, int64_t offset)
+{
+    const size_t cell = (size_t)offset / model->unit;
+    const size_t rest = model->unit - (size_t)offset % model->unit;
+    size_t n = length < rest ? length : rest;
+    uint32_t bit = 0;
+
+    if (model->unit == 1 && offset % 8 == 0 && length >= 8) {
+        const size_t words = alike(model, cell, length < 512 ? length : 512) / 8 * 8;
+
+        bit = words ? seen(model->may[cell], data, words, offset) : 0;
+        for (size_t i = 0; bit && i < words; i++)
+            model->may[cell + i] = bit;
+        if (bit)
+            return words;
+    }
+    bit = seen(model->may[cell], data, n, offset);
+    if (bit == 0)
+        return 0;
+    model->may[cell] = bit;
+    return n;
+}
+
 int64_t model_see(struct model *model, const char *data, size_t length, int64_t offset)
 {
-    size_t at = 0;
+    size_t n = 0;
 
-    while (at < length) {
-        const size_t cell = ((size_t)offset + at) / model->unit;
-        const size_t rest = model->unit - ((size_t)offset + at) % model->unit;
-        const size_t n = length - at < rest ? length - at : rest;
-        const uint32_t bit = seen(model->may[cell], data + at, n, offset + (int64_t)at);
-
-        if (bit == 0)
+    for (size_t at = 0; at < length; at += n) {
+        n = see_some(model, data + at, length - at, offset + (int64_t)at);
+        if (n == 0)
             return offset + (int64_t)at;
-        model->may[cell] = bit;
-        at += n;
     }
     return -1;
 }
