@@ -32,6 +32,8 @@ struct backend;
 struct backend_ops {
     /* Calls op->done once, in a thread of the backend; maybe before it returns. Never waits. */
     void (*submit)(struct backend *backend, struct backend_op *op);
+    /* The same for a list of ops (their jobs), at once. NULL: one by one. */
+    void (*submit_all)(struct backend *backend, struct cds_list_head *ops);
     /* Takes out ops (their jobs) that match and that nobody has begun; done is not called for them.
        NULL: a backend that begins each at once. */
     void (*take)(struct backend *backend, job_match *match, const void *context,
@@ -43,6 +45,18 @@ struct backend_ops {
 struct backend {
     const struct backend_ops *ops;
 };
+
+static inline void backend_submit_all_(struct backend *backend, struct cds_list_head *ops)
+{
+    struct backend_op *op = NULL;
+    struct backend_op *next = NULL;
+
+    if (backend->ops->submit_all) {
+        backend->ops->submit_all(backend, ops);
+        return;
+    }
+    cds_list_for_each_entry_safe(op, next, ops, job.node) backend->ops->submit(backend, op);
+}
 
 /* 0 or -errno. depth: ops in flight at once; more wait their turn in a list. */
 int backend_uring_create_(unsigned depth, struct backend **backend);

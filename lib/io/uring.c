@@ -86,6 +86,24 @@ static void submit(struct backend *backend, struct backend_op *op)
     pthread_mutex_unlock(&uring->mutex);
 }
 
+static void submit_all(struct backend *backend, struct cds_list_head *ops)
+{
+    struct uring *uring = caa_container_of(backend, struct uring, backend);
+    struct backend_op *op = NULL;
+    struct backend_op *next = NULL;
+
+    pthread_mutex_lock(&uring->mutex);
+    cds_list_for_each_entry_safe(op, next, ops, job.node)
+    {
+        __atomic_store_n(&op->submitted, 1, __ATOMIC_RELEASE);
+        cds_list_add_tail(&op->job.node, &uring->backlog);
+    }
+    fill(uring);
+    if (own != uring)
+        push(uring);
+    pthread_mutex_unlock(&uring->mutex);
+}
+
 static void take(struct backend *backend, job_match *match, const void *context,
                  struct cds_list_head *taken)
 {
@@ -166,7 +184,8 @@ static void destroy(struct backend *backend)
     free(uring);
 }
 
-static const struct backend_ops uring_ops = {.submit = submit, .take = take, .destroy = destroy};
+static const struct backend_ops uring_ops = {
+    .submit = submit, .submit_all = submit_all, .take = take, .destroy = destroy};
 
 int backend_uring_create_(unsigned depth, struct backend **backend)
 {

@@ -72,6 +72,7 @@ struct user_cache {
     pthread_cond_t written;           /* some write has ended */
     struct cds_list_head not_on_disk; /* folios, the oldest first */
     uint64_t syncs;                   /* begun */
+    unsigned settling;                /* wait for blocks that are being written */
     unsigned on_way;                  /* batches */
     unsigned held_back;               /* by so many, no batch may set out */
 

@@ -97,8 +97,10 @@ void writeback_dirtied_(struct user_cache *cache, struct folio *folio, uint32_t 
 
 static void settle(struct user_cache *cache, const struct folio *folio, uint32_t blocks)
 {
+    cache->settling++;
     while (__atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE) & blocks << 16)
         pthread_cond_wait(&cache->written, &cache->unwritten);
+    cache->settling--;
 }
 
 void writeback_settle_(struct user_cache *cache, struct folio *folio, uint32_t blocks)
@@ -176,7 +178,8 @@ static void parts_done(struct pass *pass, const struct part *parts, unsigned cou
     }
     if (error && pass->error == 0)
         pass->error = error;
-    pthread_cond_broadcast(&pass->cache->written);
+    if (pass->cache->settling > 0) /* those who wait for a whole batch are woken by its end */
+        pthread_cond_broadcast(&pass->cache->written);
     arena_cleaned_(pass->cache->user->arena);
 }
 
@@ -219,7 +222,8 @@ static void batch_drop(struct batch *batch)
     pthread_mutex_lock(&cache->unwritten);
     pass->pending--;
     cache->on_way--;
-    pthread_cond_broadcast(&cache->written);
+    if (pass->pending == 0 || cache->on_way == 0)
+        pthread_cond_broadcast(&cache->written);
     pthread_mutex_unlock(&cache->unwritten);
 }
 
@@ -259,7 +263,7 @@ static void write_here(struct write *write)
 static void batch_submit(struct pass *pass, bool last)
 {
     struct batch *batch = pass->batch;
-    struct backend *backend = pass->cache->user->backend;
+    CDS_LIST_HEAD(ops);
     bool alone = false;
 
     pass->batch = NULL;
@@ -277,11 +281,12 @@ static void batch_submit(struct pass *pass, bool last)
     pass->cache->on_way++;
     pthread_mutex_unlock(&pass->cache->unwritten);
     batch->pending = batch->writes + 1;
+    for (unsigned i = 0; i < batch->writes; i++)
+        cds_list_add_tail(&batch->write[i].op.job.node, &ops);
     if (alone)
         write_here(&batch->write[0]);
     else
-        for (unsigned i = 0; i < batch->writes; i++)
-            backend->ops->submit(backend, &batch->write[i].op);
+        backend_submit_all_(pass->cache->user->backend, &ops);
     batch_drop(batch);
 }
 
@@ -364,9 +369,9 @@ static uint32_t blocks_of_file(const struct user_cache *cache, int64_t start, in
 
 /*
  * Takes the dirty blocks of a folio, which is locked exclusive and not being written. What a truncate
- * has cut off, and not taken out yet, stays dirty until it does.
+ * has cut off, and not taken out yet, stays dirty until it does. Returns whether there were some.
  */
-static void take_blocks(struct pass *pass, const struct pick *pick, struct tail *tail)
+static bool take_blocks(struct pass *pass, const struct pick *pick, struct tail *tail)
 {
     struct folio *folio = pick->folio;
     const struct user_cache *cache = pass->cache;
@@ -374,6 +379,7 @@ static void take_blocks(struct pass *pass, const struct pick *pick, struct tail 
     const int64_t size = user_size_(cache);
     const uint32_t dirty = __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE);
     uint32_t blocks = dirty & pick->blocks & blocks_of_file(cache, start, size);
+    const bool some = blocks != 0;
 
     __atomic_store_n(&folio->dirty, (dirty & ~blocks) | blocks << 16, __ATOMIC_RELEASE);
     while (blocks) {
@@ -393,6 +399,7 @@ static void take_blocks(struct pass *pass, const struct pick *pick, struct tail 
         if (count > 0)
             batch_add(pass->batch, folio, first, count);
     }
+    return some;
 }
 
 /* Passes. */
@@ -439,9 +446,11 @@ static void have_room(struct pass *pass)
         batch_submit(pass, false);
 }
 
-static void write_folio(struct pass *pass, const struct pick *pick)
+/* Returns whether there was something to write. */
+static bool write_folio(struct pass *pass, const struct pick *pick)
 {
     struct tail tail = {.part = {.folio = NULL}};
+    bool some = false;
     int error = 0;
 
     have_room(pass);
@@ -449,7 +458,7 @@ static void write_folio(struct pass *pass, const struct pick *pick)
     if (has_something_to_write(pass, pick)) {
         if (pass->batch == NULL)
             pass->batch = batch_get(pass);
-        take_blocks(pass, pick, &tail);
+        some = take_blocks(pass, pick, &tail);
     }
     twostate_iolock_release(&pick->folio->lock, TWOSTATE_EXCLUSIVE);
     if (tail.part.folio) {
@@ -458,24 +467,41 @@ static void write_folio(struct pass *pass, const struct pick *pick)
         parts_done(pass, &tail.part, 1, error);
         pthread_mutex_unlock(&pass->cache->unwritten);
     }
+    return some;
 }
 
-/* Writes what was picked, and waits for it. Bytes, or the first error; that only if nothing else was
-   written, if not patient. */
+/* Starts to write what was picked. Returns whether there was something to write. */
+static bool pass_write(struct pass *pass, struct pick *picks, unsigned count)
+{
+    bool some = false;
+
+    qsort(picks, count, sizeof(*picks), compare_picks);
+    for (unsigned i = 0; i < count; i++)
+        some = write_folio(pass, &picks[i]) || some;
+    return some;
+}
+
+/* Waits for all of it. Bytes, or the first error; that only if nothing else was written, if not
+   patient. */
+static int64_t pass_finish(struct pass *pass)
+{
+    struct user_cache *cache = pass->cache;
+
+    batch_submit(pass, true);
+    pthread_mutex_lock(&cache->unwritten);
+    while (pass->pending > 0)
+        pthread_cond_wait(&cache->written, &cache->unwritten);
+    pthread_mutex_unlock(&cache->unwritten);
+    return pass->error && (pass->patient || pass->bytes == 0) ? pass->error : (int64_t)pass->bytes;
+}
+
 static int64_t write_picks(struct user_cache *cache, struct pick *picks, unsigned count,
                            bool patient)
 {
     struct pass pass = {.cache = cache, .patient = patient};
 
-    qsort(picks, count, sizeof(*picks), compare_picks);
-    for (unsigned i = 0; i < count; i++)
-        write_folio(&pass, &picks[i]);
-    batch_submit(&pass, true);
-    pthread_mutex_lock(&cache->unwritten);
-    while (pass.pending > 0)
-        pthread_cond_wait(&cache->written, &cache->unwritten);
-    pthread_mutex_unlock(&cache->unwritten);
-    return pass.error && (patient || pass.bytes == 0) ? pass.error : (int64_t)pass.bytes;
+    (void)pass_write(&pass, picks, count);
+    return pass_finish(&pass);
 }
 
 /* Of the blocks of a folio that [from, to) touches, those that are not on disk. */
@@ -558,6 +584,29 @@ static unsigned pick_oldest(struct user_cache *cache, struct pick *picks, uint64
     return count;
 }
 
+static bool failed(struct pass *pass)
+{
+    bool result = false;
+
+    pthread_mutex_lock(&pass->cache->unwritten);
+    result = pass->error != 0;
+    pthread_mutex_unlock(&pass->cache->unwritten);
+    return result;
+}
+
+/* What nobody is writing, without a pause between the picks. 0 or the first error. */
+static int write_idle(struct user_cache *cache, struct pick *picks, uint64_t syncs)
+{
+    struct pass pass = {.cache = cache};
+    unsigned count = 0;
+
+    do {
+        count = pick_oldest(cache, picks, syncs, INT64_MAX, false);
+    } while (pass_write(&pass, picks, count) && !failed(&pass));
+    (void)pass_finish(&pass);
+    return pass.error;
+}
+
 int writeback_all_(struct user_cache *cache)
 {
     struct pick picks[PICKS];
@@ -568,10 +617,9 @@ int writeback_all_(struct user_cache *cache)
     pthread_mutex_lock(&cache->unwritten);
     syncs = cache->syncs++;
     pthread_mutex_unlock(&cache->unwritten);
-    do {
-        count = pick_oldest(cache, picks, syncs, INT64_MAX, true);
+    result = write_idle(cache, picks, syncs);
+    while (result >= 0 && (count = pick_oldest(cache, picks, syncs, INT64_MAX, true)) > 0)
         result = write_picks(cache, picks, count, true);
-    } while (count > 0 && result >= 0);
     if (result < 0) /* what can be written is, whatever comes of the rest */
         (void)writeback_range_(cache, 0, INT64_MAX);
     return result < 0 ? (int)result : 0;
