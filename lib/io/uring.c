@@ -173,11 +173,15 @@ static void *reap(void *arg)
 static void destroy(struct backend *backend)
 {
     struct uring *uring = caa_container_of(backend, struct uring, backend);
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+    struct io_uring_sqe *sqe = NULL;
 
+    /* The last callback has returned, but the reaper may still be in push_all. */
+    pthread_mutex_lock(&uring->mutex);
+    sqe = io_uring_get_sqe(&uring->ring);
     io_uring_prep_nop(sqe);
     io_uring_sqe_set_data(sqe, NULL);
     push(uring);
+    pthread_mutex_unlock(&uring->mutex);
     pthread_join(uring->reaper, NULL);
     io_uring_queue_exit(&uring->ring);
     pthread_mutex_destroy(&uring->mutex);
