@@ -222,8 +222,7 @@ static int run(struct fuse_args *args, struct options *options)
 
     (void)snprintf(threads, sizeof(threads), "-omax_threads=%d", MOST_REQUESTS);
     if (fuse_opt_parse(args, options, option_table, take_argument) != 0 ||
-        fuse_opt_insert_arg(args, 1, threads) != 0 ||
-        fuse_parse_cmdline(args, &cmdline) != 0)
+        fuse_opt_insert_arg(args, 1, threads) != 0 || fuse_parse_cmdline(args, &cmdline) != 0)
         return 1;
     if (cmdline.show_help) {
         help("twostate-fuse");

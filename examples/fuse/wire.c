@@ -5,7 +5,6 @@
 #include <linux/fuse.h>
 #include <math.h>
 #include <stdint.h>
-#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -23,12 +22,13 @@ static ssize_t read_request(int fd, void *buffer, size_t size, void *unused)
 {
     const ssize_t length = read(fd, buffer, size);
     const struct fuse_in_header *header = buffer;
-    struct fuse_init_in init;
 
     (void)unused;
-    if (length >= (ssize_t)(sizeof(*header) + sizeof(init)) && header->opcode == FUSE_INIT) {
-        memcpy(&init, header + 1, sizeof(init));
-        can_map = (init.flags & FUSE_INIT_EXT) && (init.flags2 & ALLOW_MMAP);
+    if (length >= (ssize_t)(sizeof(*header) + sizeof(struct fuse_init_in)) &&
+        header->opcode == FUSE_INIT) {
+        const struct fuse_init_in *init = (const void *)(header + 1);
+
+        can_map = (init->flags & FUSE_INIT_EXT) && (init->flags2 & ALLOW_MMAP);
         __atomic_store_n(&init_request, header->unique, __ATOMIC_RELEASE);
     }
     return length;
