@@ -52,14 +52,15 @@ static double seconds_since(const struct look *look)
 
 /* Of the growth of a number since the last look; a dash: there was none. */
 static void put_rate(FILE *out, const struct look *look, const json_t *now, const json_t *before,
-                     const char *path, double unit)
+                     const char *path, double unit, int width)
 {
     const double seconds = seconds_since(look);
 
     if (before == NULL || seconds <= 0)
-        fprintf(out, " %9s", "-");
+        fprintf(out, " %*s", width, "-");
     else
-        fprintf(out, " %9.1f", (double)(number(now, path) - number(before, path)) / unit / seconds);
+        fprintf(out, " %*.1f", width,
+                (double)(number(now, path) - number(before, path)) / unit / seconds);
 }
 
 static void put_process(FILE *out, pid_t pid)
@@ -95,14 +96,14 @@ static void draw_engine(const struct look *look, FILE *out)
             number(now, "requests"));
     if (number(now, "cache_limit") == 0)
         return;
-    fprintf(out, "user cache, MiB: %.1f of %.1f used, %.1f dirty;  a second:",
+    fprintf(out, "user cache, MiB: %.1f of %.1f used, %.1f dirty; a second:",
             (double)number(now, "cache_used") / mib, (double)number(now, "cache_limit") / mib,
             (double)number(now, "cache_dirty") / mib);
-    put_rate(out, look, now, look->earlier, "cache_misses", 1);
-    fputs(" misses", out);
-    put_rate(out, look, now, look->earlier, "cache_evicted", 1);
-    fputs(" evicted", out);
-    put_rate(out, look, now, look->earlier, "written_back", mib);
+    put_rate(out, look, now, look->earlier, "cache_misses", 1, 0);
+    fputs(" misses,", out);
+    put_rate(out, look, now, look->earlier, "cache_evicted", 1, 0);
+    fputs(" evicted,", out);
+    put_rate(out, look, now, look->earlier, "written_back", mib, 0);
     fputs(" MiB written back\n", out);
 }
 
@@ -114,7 +115,7 @@ static void draw_waits(const struct look *look, const json_t *file, const json_t
     const double count = (double)number(waits, "count");
 
     fprintf(out, "  %-10s %10.0f", kind, count);
-    put_rate(out, look, waits, old, "count", 1);
+    put_rate(out, look, waits, old, "count", 1, 9);
     fprintf(out, " %10.1f %10.1f %10.1f %10.1f\n",
             count > 0 ? (double)number(waits, "total_ns") / count / 1000 : 0,
             (double)number(waits, "p50_ns") / 1000, (double)number(waits, "p99_ns") / 1000,

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 
 from harness import KINDS, check, check_clean, main, run, run_json, total
@@ -199,4 +201,63 @@ def help_(directory):
         check(re.search(f"^{word}", run("help", "exit").stdout, re.M), "exit statuses")
 
 
-sys.exit(main(options, sizes, jobs, job_mistakes, help_))
+def complete(script, *words):
+    """What bash would offer for the last of the words."""
+    done = subprocess.run(
+        ["bash", "--norc", "-c", """source "$1"; shift
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+            _twostate_io && printf '%s\\n' "${COMPREPLY[@]}" """, "bash", script, *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    print("complete", *words, "->", done.stdout.split(), flush=True)
+    check(done.stderr == "", done.stderr)
+    return sorted(filter(None, done.stdout.split("\n")))
+
+
+def options_of(page):
+    return sorted(set(re.findall(r"--[a-z][a-z-]+", page)))
+
+
+def completion(directory, scripts):
+    """The shells offer what the help lists, and the values that an option can have."""
+    script = os.path.join(scripts, "twostate-io.bash")
+
+    def offered(*words):
+        return complete(script, "twostate-io", *words)
+
+    of_run = options_of(run("help", "run").stdout)
+    check(offered("run", "data", "--") == of_run, "options of run")
+    check(offered("job", "--") == sorted(of_run + ["--section"]), "options of job")
+    of_top = options_of(run("help", "top").stdout.split("Options")[1])
+    check(offered("top", "--") == of_top, "options of top")
+    check(offered("") == ["--help", "--version", "help", "job", "run", "top"], "commands")
+    check(offered("help", "") == sorted(TOPICS), "topics")
+    check(offered("run", "data", "--cache") == ["--cache", "--cache-bytes"], "half an option")
+    check(offered("run", "data", "--keep", "--qu") == ["--quiet"], "behind one without a value")
+    check(offered("run", "--cache", "") == ["kernel", "user"], "values")
+    check(offered("run", "--cache", "=", "u") == ["user"], "a value behind =")
+    check(offered("run", "--compare", "=") == ["lost", "slow", "torn"], "=")
+    check(offered("run", "--compare", "=", "lost,s") == ["lost,slow"], "a list")
+    check(offered("run", "--threads", "all", "=", "0,dir") == ["0,direct_read", "0,direct_write"],
+          "a list of kinds")
+    check(offered("run", "--threads", "") == sorted(KINDS + ["all"]), "kinds")
+    check(offered("run", "--seconds", "") == [], "a number")
+    for name in ("data 1", "data 2", "other"):
+        with open(os.path.join(directory, name), "wb"):
+            pass
+    there = os.path.join(directory, "data")
+    check(offered("run", there) == [there + " 1", there + " 2"], "files")
+    check(offered("run", "--quiet", there) == [there + " 1", there + " 2"], "files, again")
+    path = write_jobs(directory, "[global]\nops=1\n[first one]\n ; [x]\n[second]\n")
+    check(offered("job", path, "--section", "") == ["first one", "second"], "sections")
+
+    with open(os.path.join(scripts, "_twostate-io"), encoding="utf-8") as file:
+        text = file.read()
+    load, top = re.findall(r"=\(\n(.*?)\n\)\n", text, re.S)
+    found = re.compile(r"^ *'(?:\(- \*\))?(--[a-z-]+?)(?:=-?)?\[", re.M)
+    check(sorted(found.findall(load)) == of_run, "zsh: options of run")
+    check(sorted(found.findall(top)) == of_top, "zsh: options of top")
+    if shutil.which("zsh"):
+        subprocess.run(["zsh", "-n", os.path.join(scripts, "_twostate-io")], check=True)
+
+
+sys.exit(main(options, sizes, jobs, job_mistakes, help_, completion))
