@@ -162,7 +162,7 @@ session()
     : >"$work/said"
     qemu-io -f raw "$uri" <"$work/commands" >"$work/said" 2>&1 &
     client=$!
-    exec {commands}>"$work/commands"
+    exec {to_client}>"$work/commands"
     said=0
 }
 
@@ -178,7 +178,7 @@ prompts()
 say()
 {
     until_so prompts "$said"
-    echo "$1" >&"$commands"
+    echo "$1" >&"$to_client"
     said=$((said + 1))
     until_so prompts "$said"
     if grep -qiE 'failed|error|mismatch' "$work/said"; then
@@ -189,7 +189,7 @@ say()
 
 end_session()
 {
-    exec {commands}>&-
+    exec {to_client}>&-
     wait "$client" 2>/dev/null || true
 }
 
@@ -374,65 +374,95 @@ test_shadow()
     finish
 }
 
-# What a client flushed, and what it wrote with FUA. It does not come to flush at its end.
-write_durably()
+# What survives is looked at after each of these alone: the next would make it durable too. They are
+# done by a client that does not come to flush at its end.
+durable_ways=(flush fua zero)
+
+say_flush()
 {
-    session
     say 'write -P 1 0 2M'
     say 'write -P 2 1000 100'
-    say flush
     say 'write -P 3 4M 5000'
     say flush
+}
+
+say_fua()
+{
     say 'write -f -P 4 6M 4k'
-    say 'write -f -P 5 8M 1M' # large: past the cache
-    say 'write -f -z 1M 64k'
+    say 'write -f -P 5 8M 1M' # past the cache
     say 'write -f -P 6 12M 700'
 }
 
-durable()
+say_zero()
 {
-    uri=$work/$1 qemu 'read -P 1 2000 1000k' 'read -P 2 1000 100' 'read -P 3 4M 5000' \
-        'read -P 4 6M 4k' 'read -P 5 8M 1M' 'read -P 0 1M 64k' 'read -P 6 12M 700'
+    say 'write -P 7 1M 1M'
+    say flush
+    say 'write -f -z 1088k 64k'
+}
+
+see_flush()
+{
+    qemu 'read -P 1 2000 1M' 'read -P 2 1000 100' 'read -P 3 4M 5000'
+}
+
+see_fua()
+{
+    qemu 'read -P 4 6M 4k' 'read -P 5 8M 1M' 'read -P 6 12M 700'
+}
+
+see_zero()
+{
+    qemu 'read -P 7 1M 64k' 'read -P 0 1088k 64k' 'read -P 7 1152k 64k'
 }
 
 # The server is killed. (The kernel's cache survives that, flushed or not.)
 test_kill()
 {
+    local way
+
     need qemu-io
-    blank "$work/image" 16M
-    serve "$work/image"
-    write_durably
-    die
-    end_session
-    durable image
+    for way in "${durable_ways[@]}"; do
+        blank "$work/image" 16M
+        serve "$work/image"
+        session
+        "say_$way"
+        die
+        end_session
+        uri=$work/image "see_$way"
+    done
 }
 
 # The file system stops in its tracks, and forgets what is not on disk: the power goes.
 test_power()
 {
+    local way disk=$work/disk
+
     need qemu-io xfs_io mkfs.ext4
     need_root
-    mkdir -p "$work/disk"
+    mkdir -p "$disk"
     truncate -s 64M "$work/ext4"
-    mkfs.ext4 -q -F "$work/ext4"
     loop=$(losetup -f --show "$work/ext4") || not_tested 'no loop devices'
-    mount "$loop" "$work/disk"
-    mounts+=("$work/disk")
-    blank "$work/disk/image" 16M
-    sync -f "$work/disk"
-    serve "$work/disk/image"
-    write_durably
-    xfs_io -x -c shutdown "$work/disk"
-    die
-    end_session
-    umount "$work/disk"
-    until_so test ! -e "/proc/fs/ext4/$(basename "$loop")" # the kernel forgets a moment later
-    mount "$loop" "$work/disk"
-    durable disk/image
-    umount "$work/disk"
+    for way in "${durable_ways[@]}"; do
+        mkfs.ext4 -q -F "$loop"
+        mount "$loop" "$disk"
+        mounts+=("$disk")
+        blank "$disk/image" 16M
+        sync -f "$disk"
+        serve "$disk/image"
+        session
+        "say_$way"
+        xfs_io -x -c shutdown "$disk"
+        die
+        end_session
+        umount "$disk"
+        until_so test ! -e "/proc/fs/ext4/$(basename "$loop")" # the kernel forgets a moment later
+        mount "$loop" "$disk"
+        uri=$disk/image "see_$way"
+        umount "$disk"
+        unset 'mounts[-1]'
+    done
     losetup -d "$loop"
     loop=
-    unset 'mounts[-1]'
 }
 
 # No room, and a file system that can't zero in place: tmpfs.
