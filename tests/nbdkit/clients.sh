@@ -144,7 +144,7 @@ qemu()
     for command; do
         commands+=(-c "$command")
     done
-    qemu-io -f raw "${commands[@]}" "$uri" >"$work/qemu" 2>&1 || {
+    qemu-io -t writeback -f raw "${commands[@]}" "$uri" >"$work/qemu" 2>&1 || {
         cat "$work/qemu" >&2
         fail 'qemu-io'
     }
@@ -154,13 +154,13 @@ qemu()
     fi
 }
 
-# session: a client that stays; say COMMAND: it does that, and has when this returns.
+# session: a client that stays, and flushes only when it is told to; say COMMAND: it does that, and has when this returns.
 session()
 {
     rm -f "$work/commands"
     mkfifo "$work/commands"
     : >"$work/said"
-    qemu-io -f raw "$uri" <"$work/commands" >"$work/said" 2>&1 &
+    qemu-io -t writeback -f raw "$uri" <"$work/commands" >"$work/said" 2>&1 &
     client=$!
     exec {to_client}>"$work/commands"
     said=0
