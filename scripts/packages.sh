@@ -121,6 +121,7 @@ unpacked()
     (
         cd "$work/twostate"
         export PREFIX="$work/root/usr" AUTOPKGTEST_TMP="$work/tests"
+        export PKG_CONFIG_SYSROOT_DIR="$work/root"
         LD_LIBRARY_PATH=$PREFIX/lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH) "debian/tests/$1"
     )
 }
