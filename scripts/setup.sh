@@ -20,6 +20,8 @@ packages=(
     systemtap-sdt-dev bpftrace binutils
     # file systems that the tests make over loop files, when they run as root
     e2fsprogs xfsprogs btrfs-progs mount
+    # what an event loop calls, for the test of examples/loop.c
+    strace
     # a disk that fails, for a test: nbdkit's error filter mounted by nbdfuse
     nbdkit libnbd-bin
     # our nbdkit plugin, and the clients that test it

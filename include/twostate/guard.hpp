@@ -184,23 +184,33 @@ template <class Way> class guard
     using lock_type = typename Way::lock_type;
 
     guard() noexcept = default;
-    guard(lock_type &lock, std::try_to_lock_t) noexcept
+    explicit guard(lock_type &the_lock_) noexcept
     {
-        set(lock, 1, Way::try_acquire(lock) ? 0 : -EAGAIN);
+        Way::acquire(the_lock_);
+        set(the_lock_, 1, 0);
     }
-    guard(lock_type &lock, const timespec *at) noexcept
+    guard(lock_type &the_lock_, std::adopt_lock_t) noexcept
     {
-        set(lock, 1, Way::acquire_timed(lock, at));
+        set(the_lock_, 1, 0);
+    }
+    /* Parameters of lambdas and inherited constructors end in _: gcc takes others for shadowed globals. */
+    guard(lock_type &the_lock_, std::try_to_lock_t) noexcept
+    {
+        set(the_lock_, 1, Way::try_acquire(the_lock_) ? 0 : -EAGAIN);
+    }
+    guard(lock_type &the_lock_, const timespec *at_) noexcept
+    {
+        set(the_lock_, 1, Way::acquire_timed(the_lock_, at_));
     }
     template <class Rep, class Period>
-    guard(lock_type &lock, const std::chrono::duration<Rep, Period> &time)
+    guard(lock_type &the_lock_, const std::chrono::duration<Rep, Period> &time_)
     {
-        set(lock, 1, wait_until(time, acquires<Way>{lock}));
+        set(the_lock_, 1, wait_until(time_, acquires<Way>{the_lock_}));
     }
     template <class Clock, class Duration>
-    guard(lock_type &lock, const std::chrono::time_point<Clock, Duration> &at)
+    guard(lock_type &the_lock_, const std::chrono::time_point<Clock, Duration> &at_)
     {
-        set(lock, 1, wait_until(at, acquires<Way>{lock}));
+        set(the_lock_, 1, wait_until(at_, acquires<Way>{the_lock_}));
     }
     guard(guard &&other) noexcept : lock_(other.take()), count_(other.count_), error_(other.error_)
     {
@@ -280,15 +290,14 @@ template <class Way> class guard
 /* Makes the guards that functions return: of what is held already, or empty with an error. */
 struct maker {
     template <class Guard>
-    static Guard make(typename Guard::lock_type &lock, std::uint32_t count,
-                      int error) noexcept TWOSTATE_UNCHECKED
+    static Guard make(typename Guard::lock_type &lock, std::uint32_t count, int error) noexcept
     {
         Guard made;
 
         made.set(lock, count, error);
         return made;
     }
-    template <class Guard> static Guard fail(int error) noexcept TWOSTATE_UNCHECKED
+    template <class Guard> static Guard fail(int error) noexcept
     {
         Guard made;
 

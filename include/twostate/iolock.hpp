@@ -55,61 +55,23 @@ class TWOSTATE_SAYS_(capability("IOLOCK")) iolock : public ::twostate_iolock
 };
 
 /* A shared hold of an IOLOCK. */
-class TWOSTATE_SAYS_(scoped_lockable) shared_guard
-    : public detail::guard<detail::in_mode<TWOSTATE_SHARED>>
+class shared_guard : public detail::guard<detail::in_mode<TWOSTATE_SHARED>>
 {
     using base = detail::guard<detail::in_mode<TWOSTATE_SHARED>>;
 
   public:
     using base::base;
     shared_guard() noexcept = default;
-    explicit shared_guard(::twostate_iolock &lock) noexcept
-        TWOSTATE_ACQUIRES_SHARED(lock) TWOSTATE_UNCHECKED
-    {
-        way::acquire(lock);
-        set(lock, 1, 0);
-    }
-    shared_guard(::twostate_iolock &lock, std::adopt_lock_t) noexcept
-        TWOSTATE_REQUIRES_SHARED(lock) TWOSTATE_UNCHECKED
-    {
-        set(lock, 1, 0);
-    }
-    shared_guard(shared_guard &&) noexcept = default;
-    shared_guard &operator=(shared_guard &&) noexcept = default;
-    ~shared_guard() TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED = default;
-    void unlock() noexcept TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED
-    {
-        base::unlock();
-    }
 };
 
 /* An exclusive one. */
-class TWOSTATE_SAYS_(scoped_lockable) exclusive_guard
-    : public detail::guard<detail::in_mode<TWOSTATE_EXCLUSIVE>>
+class exclusive_guard : public detail::guard<detail::in_mode<TWOSTATE_EXCLUSIVE>>
 {
     using base = detail::guard<detail::in_mode<TWOSTATE_EXCLUSIVE>>;
 
   public:
     using base::base;
     exclusive_guard() noexcept = default;
-    explicit exclusive_guard(::twostate_iolock &lock) noexcept
-        TWOSTATE_ACQUIRES_EXCLUSIVE(lock) TWOSTATE_UNCHECKED
-    {
-        way::acquire(lock);
-        set(lock, 1, 0);
-    }
-    exclusive_guard(::twostate_iolock &lock, std::adopt_lock_t) noexcept
-        TWOSTATE_REQUIRES_EXCLUSIVE(lock) TWOSTATE_UNCHECKED
-    {
-        set(lock, 1, 0);
-    }
-    exclusive_guard(exclusive_guard &&) noexcept = default;
-    exclusive_guard &operator=(exclusive_guard &&) noexcept = default;
-    ~exclusive_guard() TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED = default;
-    void unlock() noexcept TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED
-    {
-        base::unlock();
-    }
 
     /* Turns it into a shared one, without waiting and nobody between (twostate_iolock_demote), and
      * returns its guard; this one is empty then. Of an empty guard: empty with -EPERM. */
@@ -120,6 +82,46 @@ class TWOSTATE_SAYS_(scoped_lockable) exclusive_guard
         twostate_iolock_demote(lock_);
         return detail::maker::make<shared_guard>(*take(), 1, 0);
     }
+};
+
+/* Shared from here to the end of the block: what thread_safety.h can follow. */
+class TWOSTATE_SAYS_(scoped_lockable) scoped_shared
+{
+  public:
+    explicit scoped_shared(::twostate_iolock &lock) noexcept
+        TWOSTATE_ACQUIRES_SHARED(lock) TWOSTATE_UNCHECKED : lock_(lock)
+    {
+        twostate_iolock_acquire(&lock_, TWOSTATE_SHARED);
+    }
+    scoped_shared(const scoped_shared &) = delete;
+    scoped_shared &operator=(const scoped_shared &) = delete;
+    ~scoped_shared() TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED
+    {
+        twostate_iolock_release(&lock_, TWOSTATE_SHARED);
+    }
+
+  private:
+    ::twostate_iolock &lock_;
+};
+
+/* The same, exclusive. */
+class TWOSTATE_SAYS_(scoped_lockable) scoped_exclusive
+{
+  public:
+    explicit scoped_exclusive(::twostate_iolock &lock) noexcept
+        TWOSTATE_ACQUIRES_EXCLUSIVE(lock) TWOSTATE_UNCHECKED : lock_(lock)
+    {
+        twostate_iolock_acquire(&lock_, TWOSTATE_EXCLUSIVE);
+    }
+    scoped_exclusive(const scoped_exclusive &) = delete;
+    scoped_exclusive &operator=(const scoped_exclusive &) = delete;
+    ~scoped_exclusive() TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED
+    {
+        twostate_iolock_release(&lock_, TWOSTATE_EXCLUSIVE);
+    }
+
+  private:
+    ::twostate_iolock &lock_;
 };
 
 /* The view: a shared mutex, exclusive when locked, shared when locked shared. */

@@ -111,8 +111,8 @@ class io_hold
     TWOSTATE_NODISCARD_ int begin(::twostate_iopair &pair, twostate_iopath path, const Time &time)
     {
         end();
-        return begun_by(time, [&](const timespec *at) noexcept {
-            return twostate_iopair_begin_timed(&pair, path, &hold_, at);
+        return begun_by(time, [&](const timespec *at_) noexcept {
+            return twostate_iopair_begin_timed(&pair, path, &hold_, at_);
         });
     }
 
@@ -136,8 +136,8 @@ class io_hold
                                         const Time &time)
     {
         end();
-        return begun_by(time, [&](const timespec *at) noexcept {
-            return twostate_iopair_begin_remap_two_timed(&source, &destination, &hold_, at);
+        return begun_by(time, [&](const timespec *at_) noexcept {
+            return twostate_iopair_begin_remap_two_timed(&source, &destination, &hold_, at_);
         });
     }
 
@@ -181,8 +181,8 @@ class io_hold
     }
     template <class Time> TWOSTATE_NODISCARD_ int extend_to_direct(const Time &time)
     {
-        return detail::wait_until(time,
-                                  [this](const timespec *at) noexcept { return extend_timed(at); });
+        return detail::wait_until(
+            time, [this](const timespec *at_) noexcept { return extend_timed(at_); });
     }
 
     /* The forms of twostate_iopair_retry_unaligned. One that fails has ended the hold. */
@@ -198,7 +198,7 @@ class io_hold
     template <class Time> TWOSTATE_NODISCARD_ int retry_unaligned(const Time &time)
     {
         const int error = detail::wait_once(
-            time, [this](const timespec *at) noexcept { return retry_timed(at); });
+            time, [this](const timespec *at_) noexcept { return retry_timed(at_); });
 
         begun(error == 0);
         return error;

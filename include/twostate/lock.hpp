@@ -93,23 +93,25 @@ class state_guard : public guard<in_state<State>>
     state_guard() noexcept = default;
 
     /* Several holds in one step: empty with -EOVERFLOW at the limit, -EINVAL for none. */
-    state_guard(::twostate_lock &lock, holds n) noexcept
+    state_guard(::twostate_lock &the_lock_, holds n_) noexcept
     {
-        this->set(lock, n.count, twostate_lock_acquire_n(&lock, State, n.count));
+        this->set(the_lock_, n_.count, twostate_lock_acquire_n(&the_lock_, State, n_.count));
     }
-    state_guard(::twostate_lock &lock, holds n, std::try_to_lock_t) noexcept
+    state_guard(::twostate_lock &the_lock_, holds n_, std::try_to_lock_t) noexcept
     {
-        this->set(lock, n.count, twostate_lock_try_acquire_n(&lock, State, n.count) ? 0 : -EAGAIN);
+        this->set(the_lock_, n_.count,
+                  twostate_lock_try_acquire_n(&the_lock_, State, n_.count) ? 0 : -EAGAIN);
     }
-    state_guard(::twostate_lock &lock, holds n, std::adopt_lock_t) noexcept
+    state_guard(::twostate_lock &the_lock_, holds n_, std::adopt_lock_t) noexcept
     {
-        this->set(lock, n.count, 0);
+        this->set(the_lock_, n_.count, 0);
     }
     /* Until a timespec *, for a duration, or until a time point. */
-    template <class Time> state_guard(::twostate_lock &lock, holds n, const Time &time)
+    template <class Time> state_guard(::twostate_lock &the_lock_, holds n_, const Time &time_)
     {
-        this->set(lock, n.count, wait_until(time, [&lock, n](const timespec *at) noexcept {
-                      return twostate_lock_acquire_n_timed(&lock, State, n.count, at);
+        this->set(the_lock_, n_.count,
+                  wait_until(time_, [&the_lock_, n_](const timespec *at_) noexcept {
+                      return twostate_lock_acquire_n_timed(&the_lock_, State, n_.count, at_);
                   }));
     }
 
@@ -165,7 +167,7 @@ class state_guard : public guard<in_state<State>>
     TWOSTATE_NODISCARD_ Other switch_state(const Time &time) TWOSTATE_UNCHECKED
     {
         const int refused = may_not_switch();
-        auto call = [this](const timespec *at) noexcept { return switch_timed(at); };
+        auto call = [this](const timespec *at_) noexcept { return switch_timed(at_); };
 
         return switched(refused ? refused : wait_until(time, call));
     }
@@ -203,15 +205,15 @@ class TWOSTATE_SAYS_(capability("two-state lock")) lock : public ::twostate_lock
         twostate_lock_destroy(this);
     }
     /* Waits until the lock is unlocked, or frozen. The guarantee is G8 of lock.h. */
-    void drain() noexcept TWOSTATE_UNCHECKED
+    void drain() noexcept TWOSTATE_SAYS_(locks_excluded(this)) TWOSTATE_UNCHECKED
     {
         twostate_lock_drain(this);
     }
     /* Until a timespec *, for a duration, or until a time point. 0, -ETIMEDOUT or -EINVAL. */
     template <class Time> TWOSTATE_NODISCARD_ int drain(const Time &time)
     {
-        return detail::wait_until(time, [this](const timespec *at) noexcept {
-            return twostate_lock_drain_timed(this, at);
+        return detail::wait_until(time, [this](const timespec *at_) noexcept {
+            return twostate_lock_drain_timed(this, at_);
         });
     }
     twostate_lock_info query() const noexcept
@@ -221,87 +223,33 @@ class TWOSTATE_SAYS_(capability("two-state lock")) lock : public ::twostate_lock
 };
 
 /* Holds of state A. */
-class TWOSTATE_SAYS_(scoped_lockable) guard_a
-    : public detail::state_guard<TWOSTATE_A, guard_a, guard_b>
+class guard_a : public detail::state_guard<TWOSTATE_A, guard_a, guard_b>
 {
     using base = detail::state_guard<TWOSTATE_A, guard_a, guard_b>;
 
   public:
     using base::base;
     guard_a() noexcept = default;
-    explicit guard_a(::twostate_lock &lock) noexcept TWOSTATE_ACQUIRES_A(&lock) TWOSTATE_UNCHECKED
-    {
-        way::acquire(lock);
-        set(lock, 1, 0);
-    }
-    guard_a(::twostate_lock &lock, std::adopt_lock_t) noexcept
-        TWOSTATE_REQUIRES_A(&lock) TWOSTATE_UNCHECKED
-    {
-        set(lock, 1, 0);
-    }
-    guard_a(guard_a &&) noexcept = default;
-    guard_a &operator=(guard_a &&) noexcept = default;
-    ~guard_a() TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED = default;
-    void unlock() noexcept TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED
-    {
-        base::unlock();
-    }
 };
 
 /* Holds of state B. */
-class TWOSTATE_SAYS_(scoped_lockable) guard_b
-    : public detail::state_guard<TWOSTATE_B, guard_b, guard_a>
+class guard_b : public detail::state_guard<TWOSTATE_B, guard_b, guard_a>
 {
     using base = detail::state_guard<TWOSTATE_B, guard_b, guard_a>;
 
   public:
     using base::base;
     guard_b() noexcept = default;
-    explicit guard_b(::twostate_lock &lock) noexcept TWOSTATE_ACQUIRES_B(&lock) TWOSTATE_UNCHECKED
-    {
-        way::acquire(lock);
-        set(lock, 1, 0);
-    }
-    guard_b(::twostate_lock &lock, std::adopt_lock_t) noexcept
-        TWOSTATE_REQUIRES_B(&lock) TWOSTATE_UNCHECKED
-    {
-        set(lock, 1, 0);
-    }
-    guard_b(guard_b &&) noexcept = default;
-    guard_b &operator=(guard_b &&) noexcept = default;
-    ~guard_b() TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED = default;
-    void unlock() noexcept TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED
-    {
-        base::unlock();
-    }
 };
 
 /* A freeze: unlock thaws. */
-class TWOSTATE_SAYS_(scoped_lockable) freeze_guard : public detail::guard<detail::in_freeze>
+class freeze_guard : public detail::guard<detail::in_freeze>
 {
     using base = detail::guard<detail::in_freeze>;
 
   public:
     using base::base;
     freeze_guard() noexcept = default;
-    explicit freeze_guard(::twostate_lock &lock) noexcept
-        TWOSTATE_SAYS_(acquire_capability(lock)) TWOSTATE_UNCHECKED
-    {
-        way::acquire(lock);
-        set(lock, 1, 0);
-    }
-    freeze_guard(::twostate_lock &lock, std::adopt_lock_t) noexcept
-        TWOSTATE_SAYS_(requires_capability(lock)) TWOSTATE_UNCHECKED
-    {
-        set(lock, 1, 0);
-    }
-    freeze_guard(freeze_guard &&) noexcept = default;
-    freeze_guard &operator=(freeze_guard &&) noexcept = default;
-    ~freeze_guard() TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED = default;
-    void unlock() noexcept TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED
-    {
-        base::unlock();
-    }
 
     /*
      * Turn the freeze into a hold, guard.thaw_to<guard_a>(), as twostate_lock_thaw_to and its forms do,
@@ -321,8 +269,8 @@ class TWOSTATE_SAYS_(scoped_lockable) freeze_guard : public detail::guard<detail
     template <class Guard, class Time>
     TWOSTATE_NODISCARD_ Guard thaw_to(const Time &time) TWOSTATE_UNCHECKED
     {
-        auto thaw = [this](const timespec *at) noexcept {
-            return way::thaw_to_timed(*lock_, Guard::state(), at);
+        auto thaw = [this](const timespec *at_) noexcept {
+            return way::thaw_to_timed(*lock_, Guard::state(), at_);
         };
 
         return thawed<Guard>(lock_ ? detail::wait_until(time, thaw) : -EPERM);
@@ -334,6 +282,66 @@ class TWOSTATE_SAYS_(scoped_lockable) freeze_guard : public detail::guard<detail
         return error ? detail::maker::fail<Guard>(error)
                      : detail::maker::make<Guard>(*take(), 1, 0);
     }
+};
+
+/* A hold of state A from here to the end of the block: what thread_safety.h can follow. */
+class TWOSTATE_SAYS_(scoped_lockable) scoped_a
+{
+  public:
+    explicit scoped_a(::twostate_lock &lock) noexcept TWOSTATE_ACQUIRES_A(&lock) TWOSTATE_UNCHECKED
+        : lock_(lock)
+    {
+        twostate_lock_acquire(&lock_, TWOSTATE_A);
+    }
+    scoped_a(const scoped_a &) = delete;
+    scoped_a &operator=(const scoped_a &) = delete;
+    ~scoped_a() TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED
+    {
+        twostate_lock_release(&lock_, TWOSTATE_A);
+    }
+
+  private:
+    ::twostate_lock &lock_;
+};
+
+/* The same in state B. */
+class TWOSTATE_SAYS_(scoped_lockable) scoped_b
+{
+  public:
+    explicit scoped_b(::twostate_lock &lock) noexcept TWOSTATE_ACQUIRES_B(&lock) TWOSTATE_UNCHECKED
+        : lock_(lock)
+    {
+        twostate_lock_acquire(&lock_, TWOSTATE_B);
+    }
+    scoped_b(const scoped_b &) = delete;
+    scoped_b &operator=(const scoped_b &) = delete;
+    ~scoped_b() TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED
+    {
+        twostate_lock_release(&lock_, TWOSTATE_B);
+    }
+
+  private:
+    ::twostate_lock &lock_;
+};
+
+/* A freeze, the same way. */
+class TWOSTATE_SAYS_(scoped_lockable) scoped_freeze
+{
+  public:
+    explicit scoped_freeze(::twostate_lock &lock) noexcept
+        TWOSTATE_SAYS_(acquire_capability(lock)) TWOSTATE_UNCHECKED : lock_(lock)
+    {
+        twostate_lock_freeze(&lock_);
+    }
+    scoped_freeze(const scoped_freeze &) = delete;
+    scoped_freeze &operator=(const scoped_freeze &) = delete;
+    ~scoped_freeze() TWOSTATE_SAYS_(release_capability()) TWOSTATE_UNCHECKED
+    {
+        twostate_lock_thaw(&lock_);
+    }
+
+  private:
+    ::twostate_lock &lock_;
 };
 
 /* Views: mutexes, each of a lock in one state, or frozen while it is locked. */

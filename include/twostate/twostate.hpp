@@ -8,6 +8,8 @@
  *   freeze_guard            a freeze                                      twostate_lock_freeze, _thaw
  *   shared_guard            a shared hold of an IOLOCK                    twostate_iolock_acquire, _release
  *   exclusive_guard         an exclusive one                              the same; and _demote
+ *   scoped_a, _b, _freeze,  what lock_guard is to unique_lock: for clang's analysis
+ *   _shared, _exclusive
  *   io_hold                 what a request holds of a pair                twostate_iopair_begin, _end
  *   io_completion           what it holds after its submission            twostate_iopair_complete
  *   state_a, state_b        views: a lock, seen as a mutex                twostate_lock_acquire, _release
@@ -41,9 +43,9 @@
  * than it began is handed over: the validator and ThreadSanitizer want to be told, by disown.
  * Deadlines: steady_clock is CLOCK_MONOTONIC, and exact; a deadline of another clock is looked at again
  * when it should have come. Durations are rounded up; more than a century is for ever.
- * Clang's thread-safety analysis (thread_safety.h) follows guards of locks that wait or adopt, until
- * their end or unlock. It does not see the others, nor what is moved, switched or handed over; views
- * are invisible to it, as the standard's guards are.
+ * Clang's thread-safety analysis (thread_safety.h) follows scoped_*, which hold from their line to the
+ * end of the block and can do nothing else. Guards and views are invisible to it, as the standard's
+ * guards are: twostate_lock_assert_held tells it.
  *
  * Example:
  *
