@@ -463,7 +463,7 @@ static int stand_in_line(struct arena *arena, struct waiter *waiter, uint64_t by
         if (error)
             return error;
         if (first != is_first(arena, waiter) ||
-            __atomic_load_n(&arena->changes, __ATOMIC_SEQ_CST) != seen)
+            (first && __atomic_load_n(&arena->changes, __ATOMIC_SEQ_CST) != seen))
             continue;
         /* What is reserved will be folios soon, which may be evicted then: nobody tells of that. */
         busy = busy || (first && arena->reserved > 0);

@@ -148,7 +148,7 @@ static void direct_done(struct backend_op *op)
     }
     if (request->moved > 0)
         result = request->moved;
-    transfer_direct_done_(t, t->offset, request->length, result);
+    result = transfer_direct_done_(t, t->offset, request->length, result);
     twostate_iopair_complete(&request->hold);
     request->result = result;
     if (transfer_refused_(result))
@@ -489,8 +489,8 @@ static int cancel_ops(struct backend *backend, const struct chosen *chosen)
     {
         struct request *request = caa_container_of(op, struct request, op);
 
-        transfer_direct_done_(&request->transfer, request->transfer.offset, request->length,
-                              -ECANCELED);
+        (void)transfer_direct_done_(&request->transfer, request->transfer.offset, request->length,
+                                    -ECANCELED);
         twostate_iopair_complete(&request->hold);
         finish_elsewhere(request, -ECANCELED);
         cancelled++;

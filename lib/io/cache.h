@@ -45,9 +45,10 @@ struct cache_ops {
        -EAGAIN where it isn't so. NULL: it never is. */
     int64_t (*read_dirty)(struct cache *cache, struct cursor *cursor, int64_t offset);
     /* The same, once after each prepare for a write that returned 0. Moved: bytes that the write has
-       written from offset on, or its error. By any thread; never waits for another request. */
-    void (*wrote)(struct cache *cache, int64_t offset, int64_t length, int64_t moved,
-                  struct cache_kept *kept);
+       written from offset on, or its error. Returns what the file keeps of that: moved, or less if it
+       can't keep the last of it. By any thread; never waits for another request. */
+    int64_t (*wrote)(struct cache *cache, int64_t offset, int64_t length, int64_t moved,
+                     struct cache_kept *kept);
 
     /* BUFFERED held. The file's descriptor shows what the range holds. */
     int (*write_back)(struct cache *cache, int64_t offset, int64_t length);

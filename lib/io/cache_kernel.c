@@ -85,6 +85,8 @@ static int64_t locked_transfer(struct cache *base, struct cursor *cursor, int64_
     const int saved = errno;
     int64_t moved = 0;
 
+    if ((flags & CACHE_NOWAIT) && (flags & CACHE_DSYNC)) /* the kernel would wait for the disk */
+        return -EAGAIN;
     if (!range_lock_(&cache->ranges, offset, length, mode, flags & CACHE_NOWAIT))
         return -EAGAIN;
     moved = transfer(cache, cursor, offset, flags, write);
@@ -122,12 +124,13 @@ static int cache_nothing(struct cache *cache, int64_t offset, int64_t length)
 }
 
 /* The kernel invalidates after a write that moved something; not after one that failed. */
-static void cache_wrote(struct cache *base, int64_t offset, int64_t length, int64_t moved,
-                        struct cache_kept *kept)
+static int64_t cache_wrote(struct cache *base, int64_t offset, int64_t length, int64_t moved,
+                           struct cache_kept *kept)
 {
     (void)kept;
     if (moved < length && moved != -EAGAIN && moved != -ECANCELED)
         posix_fadvise(kernel_cache(base)->fd, offset, length, POSIX_FADV_DONTNEED);
+    return moved;
 }
 
 static int answer(int result, int saved)

@@ -65,10 +65,10 @@ static int cache_prepare(struct cache *base, int64_t offset, int64_t length,
 }
 
 /* Nothing came in while DIRECT was held. */
-static void cache_wrote(struct cache *base, int64_t offset, int64_t length, int64_t moved,
-                        struct cache_kept *kept)
+static int64_t cache_wrote(struct cache *base, int64_t offset, int64_t length, int64_t moved,
+                           struct cache_kept *kept)
 {
-    user_let_go_(user_cache(base), offset, moved < length ? moved : length, kept);
+    return user_let_go_(user_cache(base), offset, moved < length ? moved : length, kept);
 }
 
 static int cache_withdraw(struct cache *base, int64_t offset, int64_t length)

@@ -184,12 +184,12 @@ static int64_t write_buffered(struct transfer *t, bool append)
 
 /* Direct. */
 
-void transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, int64_t result)
+int64_t transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, int64_t result)
 {
     struct cache *cache = t->file->cache;
 
     if (!t->write)
-        return;
+        return result;
     if (result > 0) {
         file_raise_size_(t->file, offset + result);
         file_note_write_(t->file);
@@ -197,7 +197,7 @@ void transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, i
     /* One that failed may have made the file longer all the same. */
     if (result < length && cache->ops->knows_size)
         file_raise_size_(t->file, file_disk_size_(t->file));
-    cache->ops->wrote(cache, offset, length, result, &t->kept);
+    return cache->ops->wrote(cache, offset, length, result, &t->kept);
 }
 
 /* The request goes through a buffer of ours: its addresses are not aligned, or its range is not. */
@@ -281,8 +281,7 @@ static int64_t move_direct(struct transfer *t)
     moved = offset_aligned(t) && memory_aligned(t)
                 ? backend_move_(&op, &t->cursor, t->file->direct_offset)
                 : move_bounced(t, &op);
-    transfer_direct_done_(t, offset, length, moved);
-    return moved;
+    return transfer_direct_done_(t, offset, length, moved);
 }
 
 bool transfer_refused_(int64_t result)

@@ -48,7 +48,7 @@ bool transfer_refused_(int64_t result);
  */
 bool transfer_dsync_failed_(const struct transfer *t, int64_t moved, int64_t length);
 
-/* After a direct request: the size, and the cache if it failed. */
-void transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, int64_t result);
+/* After a direct request: the size, and the cache if it failed. Returns the request's result. */
+int64_t transfer_direct_done_(struct transfer *t, int64_t offset, int64_t length, int64_t result);
 
 #endif

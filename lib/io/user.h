@@ -156,8 +156,10 @@ int user_drop_(struct user_cache *cache, int64_t from, int64_t to, enum user_dro
  * file holds. False, and nothing is kept, if that can't be done at once.
  */
 bool user_keep_(struct user_cache *cache, int64_t from, int64_t to, struct cache_kept *kept);
-/* After it, of which `moved` bytes were written (or an error): forgets those blocks, and unlocks. */
-void user_let_go_(struct user_cache *cache, int64_t from, int64_t moved, struct cache_kept *kept);
+/* After it, of which `moved` bytes were written (or an error): forgets those blocks, and unlocks. Returns
+   what stays of them: see cache.h. */
+int64_t user_let_go_(struct user_cache *cache, int64_t from, int64_t moved,
+                     struct cache_kept *kept);
 
 /* After uncached IO. What can't be written back stays: it must not be lost. */
 void user_leave_nothing_(struct user_cache *cache, int64_t offset, int64_t length);

@@ -12,6 +12,7 @@
  */
 #include "user.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include <twostate/validate.h>
@@ -82,38 +83,48 @@ bool user_keep_(struct user_cache *cache, int64_t from, int64_t to, struct cache
 
 /*
  * The write ended in the middle of a block that stays in the cache: what it has written of that is newer
- * than what the cache has.
+ * than what the cache has. False: it can't be read back, and the cache will overwrite it.
  */
-static void merge(const struct user_cache *cache, struct folio *folio, int64_t end)
+static bool merge(const struct user_cache *cache, struct folio *folio, int64_t end)
 {
     char block[FOLIO_BLOCK] __attribute__((aligned(FOLIO_BLOCK)));
     struct iovec iov = {.iov_base = block, .iov_len = FOLIO_BLOCK};
     const int64_t start = user_round_down_(end);
     const struct backend_op op = {.fd = cache->direct_fd, .iov = &iov, .count = 1, .offset = start};
 
-    if (backend_run_(&op) >= end - start)
-        memcpy(folio->data + (start & (cache->folio - 1)), block, (size_t)(end - start));
+    if (backend_run_(&op) < end - start)
+        return false;
+    memcpy(folio->data + (start & (cache->folio - 1)), block, (size_t)(end - start));
+    return true;
 }
 
-static void let_go(struct user_cache *cache, struct folio *folio, int64_t from, int64_t end)
+/* Returns where what was written ends for good. */
+static int64_t let_go(struct user_cache *cache, struct folio *folio, int64_t from, int64_t end)
 {
     const uint64_t number = folio->index;
     const uint32_t blocks = end > from ? covered(cache, number, from, end) : 0;
+    int64_t stays = end;
 
     if (end > from && end % FOLIO_BLOCK && number == user_folio_of_(cache, end) &&
-        (folio->valid & user_blocks_in_(cache, number, end, end + 1)))
-        merge(cache, folio, end);
+        (folio->valid & user_blocks_in_(cache, number, end, end + 1)) && !merge(cache, folio, end))
+        stays = user_round_down_(end);
     if (blocks == 0) {
         twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
-        return;
+        return stays;
     }
     writeback_forget_(cache, folio, blocks);
     user_drop_locked_(cache, folio, blocks);
+    return stays;
 }
 
-void user_let_go_(struct user_cache *cache, int64_t from, int64_t moved, struct cache_kept *kept)
+int64_t user_let_go_(struct user_cache *cache, int64_t from, int64_t moved, struct cache_kept *kept)
 {
+    int64_t end = moved > 0 ? from + moved : from;
+
     for (unsigned i = 0; i < kept->count; i++)
-        let_go(cache, kept->folios[i], from, moved > 0 ? from + moved : from);
+        end = let_go(cache, kept->folios[i], from, end);
     kept->count = 0;
+    if (moved <= 0)
+        return moved;
+    return end > from ? end - from : -EIO;
 }

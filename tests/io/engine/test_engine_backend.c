@@ -334,13 +334,13 @@ static uint32_t writes;
 static int64_t written;
 static const struct cache_ops *real_cache;
 
-static void note_wrote(struct cache *cache, int64_t offset, int64_t length, int64_t moved,
-                       struct cache_kept *kept)
+static int64_t note_wrote(struct cache *cache, int64_t offset, int64_t length, int64_t moved,
+                          struct cache_kept *kept)
 {
     CHECK(offset == 0 && length == (int64_t)SIZE);
     written = moved;
     add(&writes, 1);
-    real_cache->wrote(cache, offset, length, moved, kept);
+    return real_cache->wrote(cache, offset, length, moved, kept);
 }
 
 static void cache_hears_of_writes(void **state)

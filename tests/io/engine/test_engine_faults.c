@@ -322,6 +322,19 @@ static void missing_flags(void **state)
     assert_int_equal(inject_flags() & RWF_DONTCACHE, 0); /* now it has */
 }
 
+/* A write that is durable when it returns has waited. */
+static void nowait_is_not_durable(void **state)
+{
+    struct fixture *f = *state;
+    const unsigned both = TWOSTATE_IO_NOWAIT | TWOSTATE_IO_DSYNC;
+    char byte = 0;
+
+    assert_int_equal(twostate_pwrite(f->file, "abc", 3, 0, 0), 3);
+    assert_int_equal(twostate_pwrite(f->file, "x", 1, 0, both), -EAGAIN);
+    assert_int_equal(twostate_pread(f->file, &byte, 1, 0, 0), 1);
+    assert_int_equal(byte, 'a');
+}
+
 /* A remap that can't share: by the kernel's copying, or through memory, in parts of any size. */
 static void remap_copies(void **state)
 {
@@ -372,6 +385,7 @@ int main(void)
         FAULT_TEST(direct_is_refused),
         FAULT_TEST(durable_writes),
         FAULT_TEST(missing_flags),
+        FAULT_TEST(nowait_is_not_durable),
         FAULT_TEST(remap_copies),
     };
 

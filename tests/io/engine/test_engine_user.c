@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <urcu/compiler.h>
@@ -240,6 +242,38 @@ static void direct_write_over_dirty_blocks(void **state)
         assert_true(disk[24576] == i && disk[32767] == i);
     }
     free(disk);
+    free(data);
+}
+
+/* A direct write that ends inside a block, whose rest is newer in the cache. */
+static void direct_write_cut_short(void **state)
+{
+    struct fixture *f = *state;
+    char *data = memory_new(8192);
+    const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+    const struct rlimit some = {4608, RLIM_INFINITY};
+
+    if (f->file->direct_offset > 512) {
+        free(data);
+        skip();
+    }
+    signal(SIGXFSZ, SIG_IGN);
+    for (int readable = 0; readable < 2; readable++) {
+        memset(data, 1, 8192);
+        assert_int_equal(twostate_pwrite(f->file, data, 8192, 0, 0), 8192);
+        memset(data, 2, 8192);
+        if (!readable)
+            inject_error(CALL_READ, 1, 1, EIO);
+        CHECK(setrlimit(RLIMIT_FSIZE, &some) == 0);
+        assert_int_equal(twostate_pwrite(f->file, data, 8192, 0, DIRECT), readable ? 4608 : 4096);
+        CHECK(setrlimit(RLIMIT_FSIZE, &all) == 0);
+        inject_nothing();
+        assert_int_equal(twostate_fsync(f->file), 0);
+        disk_read(&f->scratch, data, 8192, 0);
+        assert_true(data[0] == 2 && data[4095] == 2 && data[4608] == 1 && data[8191] == 1);
+        assert_int_equal(data[4096], readable ? 2 : 1);
+    }
+    signal(SIGXFSZ, SIG_DFL);
     free(data);
 }
 
@@ -493,6 +527,7 @@ int main(void)
         TEST(buffer_changes_after_the_write),
         TEST(dirty_bytes_beside_direct_data),
         TEST(direct_write_over_dirty_blocks),
+        TEST(direct_write_cut_short),
         TEST(direct_read_of_dirty_blocks),
         TEST(no_readahead_beside_direct),
         TEST(durable_write_syncs),
