@@ -142,16 +142,14 @@ static void read_setting(struct options *options, char *line)
         die("'%s' is not an option of a job; see twostate-io help run", key);
     else if (entry->has_argument == required_argument && value == NULL)
         die("%s: a value is missing", key);
-    else if (entry->has_argument == required_argument)
-        options_set(options, entry->id, value);
-    else if (value == NULL || is_one_of(value, yes))
+    else if (entry->has_argument != required_argument && (value == NULL || is_one_of(value, yes)))
         options_set(options, entry->id, NULL);
-    else if (is_one_of(value, no))
+    else if (entry->has_argument != required_argument && is_one_of(value, no))
         options_unset(options, entry->id);
-    else if (entry->has_argument == optional_argument)
-        options_set(options, entry->id, value);
-    else
+    else if (entry->has_argument == no_argument)
         die("%s: '%s' is not yes or no", key, value);
+    else
+        options_set(options, entry->id, value);
 }
 
 static void begin_section(struct reader *reader, char *line)

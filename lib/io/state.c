@@ -126,6 +126,7 @@ static void put_locks(FILE *out, struct twostate_file *file)
             pair.iolock.waiting_shared, pair.iolock.waiting_exclusive);
 }
 
+/* Of numbers, readers of JSON may have 63 bits and a sign. */
 static void put_file(FILE *out, struct twostate_file *file)
 {
     struct stat st = {0};
@@ -134,9 +135,9 @@ static void put_file(FILE *out, struct twostate_file *file)
     fputs("{\"path\": ", out);
     put_path(out, file->fd);
     fprintf(out,
-            ", \"major\": %u, \"minor\": %u, \"inode\": %" PRIu64
+            ", \"major\": %u, \"minor\": %u, \"inode\": %" PRId64
             ", \"cache\": \"%s\", \"size\": %" PRId64 ", ",
-            major(st.st_dev), minor(st.st_dev), (uint64_t)st.st_ino,
+            major(st.st_dev), minor(st.st_dev), (int64_t)st.st_ino,
             file->cache->ops->knows_size ? "user" : "kernel", file_ask_size_(file));
     put_locks(out, file);
     fputs("\"waits\": {", out);

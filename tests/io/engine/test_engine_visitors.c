@@ -135,7 +135,7 @@ static void no_descriptors(void **context)
     json_decref(state_of(first)); /* it is in */
     CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
     none = before;
-    none.rlim_cur = 2 * VISITORS; /* enough for poll(2) */
+    none.rlim_cur = 2UL * VISITORS; /* enough for poll(2) */
     while (taken < 2 * VISITORS && (fds[taken] = dup(first)) < 2 * VISITORS - 1)
         taken++;
     CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
