@@ -64,7 +64,13 @@ static char *read_line(int fd)
     char *line = zalloc(1, room);
     struct pollfd ready = {.fd = fd, .events = POLLIN};
 
-    while (poll(&ready, 1, PATIENCE_MS) == 1) {
+    for (;;) {
+        int found = poll(&ready, 1, PATIENCE_MS);
+
+        if (found < 0 && errno == EINTR && !load_interrupted)
+            continue;
+        if (found != 1)
+            break;
         ssize_t n = recv(fd, line + length, room - length - 1, MSG_DONTWAIT);
 
         if (n <= 0)

@@ -133,7 +133,8 @@ static void *serve(void *arg)
     for (;;) {
         prepare(server, place(server) == NULL, fds);
         if (poll(fds, 2 + VISITORS, server->pause ? PAUSE_MS : -1) < 0) {
-            (void)poll(NULL, 0, PAUSE_MS); /* no memory, or a limit of descriptors below these */
+            if (errno != EINTR) /* no memory, or a limit of descriptors below these */
+                (void)poll(NULL, 0, PAUSE_MS);
             continue;
         }
         server->pause = false;

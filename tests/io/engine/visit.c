@@ -53,19 +53,21 @@ void ask(int fd)
 /* The next line, as JSON; NULL: hung up. */
 json_t *hear(int fd)
 {
-    char *line = NULL;
-    size_t size = 0;
-    FILE *in = fdopen(dup(fd), "r");
-    json_t *state = NULL;
+    static char line[1 << 20];
+    size_t length = 0;
 
-    CHECK(in);
-    setvbuf(in, NULL, _IONBF, 0);
-    if (getline(&line, &size, in) > 0) {
-        state = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-        CHECK(state);
+    while (length == 0 || line[length - 1] != '\n') {
+        const ssize_t n = recv(fd, line + length, sizeof(line) - length, 0);
+
+        if (n < 0 && errno == EINTR) /* io_uring does that to threads that wait with a timeout */
+            continue;
+        if (n <= 0)
+            return NULL;
+        length += (size_t)n;
     }
-    free(line);
-    (void)fclose(in);
+    json_t *state = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+
+    CHECK(state);
     return state;
 }
 
@@ -82,7 +84,12 @@ bool hung_up(int fd)
 {
     char byte;
 
-    return recv(fd, &byte, 1, 0) <= 0;
+    ssize_t n = 0;
+
+    do
+        n = recv(fd, &byte, 1, 0);
+    while (n < 0 && errno == EINTR);
+    return n == 0 || (n < 0 && errno == ECONNRESET);
 }
 
 /* What is at a path like "iotype.waiting.direct" of the file with that index. */
