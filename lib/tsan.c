@@ -23,6 +23,8 @@ WEAK void __tsan_mutex_post_lock(void *address, unsigned flags, int recursion);
 WEAK int __tsan_mutex_pre_unlock(void *address, unsigned flags);
 WEAK void __tsan_mutex_post_unlock(void *address, unsigned flags);
 WEAK void __tsan_mutex_destroy(void *address, unsigned flags);
+WEAK void AnnotateIgnoreWritesBegin(const char *file, int line);
+WEAK void AnnotateIgnoreWritesEnd(const char *file, int line);
 
 enum {
     READ_LOCK = 1 << 3,
@@ -134,6 +136,14 @@ static struct known *find(struct set *set, const struct twostate_lock *lock)
     return NULL;
 }
 
+/* To the runtime this is a write too, and it does not see how the set's lock orders that. */
+static void renew(struct known *known)
+{
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+    __tsan_mutex_destroy(&known->mutex, 0);
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+}
+
 static struct known *find_or_add(struct set *set, const struct twostate_lock *lock)
 {
     struct known *free = NULL;
@@ -148,7 +158,7 @@ static struct known *find_or_add(struct set *set, const struct twostate_lock *lo
             free = known;
     }
     if (free) {
-        __tsan_mutex_destroy(&free->mutex, 0);
+        renew(free);
         free->lock = lock;
     }
     return free;
@@ -436,7 +446,8 @@ static void leave_all(void)
 __attribute__((constructor(101))) static void begin(void)
 {
     if (__tsan_acquire && __tsan_release && __tsan_mutex_pre_lock && __tsan_mutex_post_lock &&
-        __tsan_mutex_pre_unlock && __tsan_mutex_post_unlock && __tsan_mutex_destroy) {
+        __tsan_mutex_pre_unlock && __tsan_mutex_post_unlock && __tsan_mutex_destroy &&
+        AnnotateIgnoreWritesBegin && AnnotateIgnoreWritesEnd) {
         pthread_atfork(NULL, NULL, leave_all);
         __atomic_fetch_or(&watch_mask_, WATCH_TSAN, __ATOMIC_RELEASE);
     }

@@ -520,6 +520,29 @@ static void zeroed_again(void)
     join(start(in_order, (struct twostate_lock *[]){&two, &one}));
 }
 
+/* The first use of a lock in the place of another, by two threads at once. */
+static void *first_use(void *rounds)
+{
+    __atomic_fetch_add(&step, 1, __ATOMIC_RELAXED);
+    await(&step, 2 * *(int *)rounds);
+    twostate_lock_acquire(&lock, A);
+    twostate_lock_release(&lock, A);
+    return NULL;
+}
+
+static void used_again_by_two(void)
+{
+    for (int rounds = 1; rounds <= 50; rounds++) {
+        pthread_t threads[2];
+
+        twostate_lock_init(&lock);
+        for (int i = 0; i < 2; i++)
+            threads[i] = start(first_use, &rounds);
+        for (int i = 0; i < 2; i++)
+            join(threads[i]);
+    }
+}
+
 static const struct test_case cases[] = {
     {"states", states},
     {"all_before_the_other", all_before_the_other},
@@ -537,6 +560,7 @@ static const struct test_case cases[] = {
     {"pair_exclusion", pair_exclusion},
     {"try_against_order", try_against_order},
     {"used_again", used_again},
+    {"used_again_by_two", used_again_by_two},
     {"zeroed_again", zeroed_again},
     {"forks", forks},
 };
