@@ -59,18 +59,16 @@ static int power_of(const char *unit)
 }
 
 /* As it would be typed. */
-static const char *size_text(int64_t size, char buffer[24])
+static const char *size_text(int64_t size, char buffer[32])
 {
-    int power = 0;
+    static const char *const typed[] = {"", "k", "M", "G", "T"};
+    unsigned power = 0;
 
     while (power < 4 && size >= 1024 && size % 1024 == 0) {
         size /= 1024;
         power++;
     }
-    snprintf(buffer, 24, "%lld%.1s", (long long)size, power > 0 ? &units[power - 1] : "");
-    if (power > 1)
-        for (char *c = buffer; *c != '\0'; c++)
-            *c = (char)toupper((unsigned char)*c);
+    snprintf(buffer, 32, "%lld%s", (long long)size, typed[power]);
     return buffer;
 }
 
@@ -86,7 +84,7 @@ __attribute__((noreturn)) static void bad_unit(const char *text, const char *wha
 
 int64_t parse_size(const char *text, const char *what, int64_t least, int64_t most)
 {
-    char *unit, bound[24];
+    char *unit, bound[32];
     double value = strtod(text, &unit);
 
     if (*text == '-' && begins_number(text + 1))
