@@ -60,8 +60,9 @@ copy_tree()
 
 build()
 {
-    cd "$work/twostate" && DEB_BUILD_OPTIONS="nocheck noautodbgsym parallel=2 ${DEB_BUILD_OPTIONS:-}" \
-        nice dpkg-buildpackage -us -uc
+    cd "$work/twostate" || return
+    export DEB_BUILD_OPTIONS="nocheck noautodbgsym parallel=2 ${DEB_BUILD_OPTIONS:-}"
+    DEB_CFLAGS_STRIP=-g nice dpkg-buildpackage -us -uc
 }
 
 look()
