@@ -6,7 +6,7 @@
 . "$(dirname "$0")/common.sh"
 need fio
 
-size=${long:+512M}
+size=${long:+64M}
 size=${size:-12M}
 start
 cat >"$work/job" <<END

@@ -9,7 +9,7 @@ need git
 export GIT_CONFIG_NOSYSTEM=1 HOME=$work GIT_CONFIG_GLOBAL=/dev/null GIT_TERMINAL_PROMPT=0
 export GIT_AUTHOR_NAME=test GIT_AUTHOR_EMAIL=test@example.org
 export GIT_COMMITTER_NAME=test GIT_COMMITTER_EMAIL=test@example.org
-files=${long:+5000}
+files=${long:+1000}
 files=${files:-60}
 
 echo "a source of $files files"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Operations and errors are those of the file system below; and what one mount wrote the next one has.
-# usage: same.sh PROGRAM kernel|user   (test_fuse_same is where TEST_FUSE_SAME says)
+# usage: same.sh PROGRAM kernel|user [--long]   (test_fuse_same is where TEST_FUSE_SAME says)
 # shellcheck source=tests/fuse/common.sh disable=SC2119
 . "$(dirname "$0")/common.sh"
 
@@ -25,6 +25,16 @@ rm unlinked
 echo "still there" >&4
 [ "$(cat /proc/self/fd/4)" = "still there" ] || fail "a file without a name"
 exec 3>&- 4>&-
+dd if=random of=direct bs=64k oflag=direct status=none
+[ "$sum" = "$(sha256sum <"$data/direct")" ] || fail "a direct write is not below at once"
+dd if=random of=synced bs=64k oflag=dsync status=none
+[ "$sum" = "$(sha256sum <"$data/synced")" ] || fail "an O_DSYNC write is not below at once"
+dd if=random of=fsynced bs=64k conv=fsync status=none
+[ "$sum" = "$(sha256sum <"$data/fsynced")" ] || fail "what was fsynced is not below"
+if [ -n "$long" ]; then # more files than stay open
+    seq 1500 | while read -r i; do echo "$i" >"many $i"; done
+    [ "$(cat many* | sort -n | cksum)" = "$(seq 1500 | cksum)" ] || fail "many files"
+fi
 cd "$work"
 stop
 [ "$sum" = "$(sha256sum <"$data/copy")" ] || fail "the data below is another"

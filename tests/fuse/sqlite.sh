@@ -7,7 +7,7 @@
 . "$(dirname "$0")/common.sh"
 need sqlite3
 
-rounds=${long:+20}
+rounds=${long:+5}
 rounds=${rounds:-1}
 least=15 # rows that are to be acknowledged before the kill
 
