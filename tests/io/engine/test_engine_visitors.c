@@ -117,6 +117,32 @@ static void rude_visitors(void **context)
             close(fds[i]);
 }
 
+/* He asks for more than fits between him and the engine, before he reads: every line is whole. */
+static void slow_reader(void **context)
+{
+    struct fixture *f = *context;
+    struct twostate_file *files[60];
+    const int fd = visit(usual_name(1));
+    char questions[4096]; /* of which the engine takes 256 at once */
+    unsigned answers = 0;
+    json_t *state = NULL;
+
+    for (unsigned i = 0; i < 60; i++)
+        files[i] = file_new(f->engine, &f->scratch, O_RDONLY);
+    memset(questions, '\n', sizeof(questions));
+    CHECK(send(fd, questions, sizeof(questions), MSG_NOSIGNAL) == sizeof(questions));
+    CHECK(shutdown(fd, SHUT_WR) == 0);
+    while ((state = hear(fd)) != NULL) {
+        assert_int_equal(json_array_size(json_object_get(state, "files")), 61);
+        json_decref(state);
+        answers++;
+    }
+    assert_in_range(answers, sizeof(questions) / 256, sizeof(questions));
+    for (unsigned i = 0; i < 60; i++)
+        assert_int_equal(twostate_file_close(files[i]), 0);
+    close(fd);
+}
+
 /* Without descriptors nobody is let in, until there are some again; and nobody is served anew. */
 static void no_descriptors(void **context)
 {
@@ -197,8 +223,8 @@ static void comings_and_goings(void **context)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED_TEST(names),          SERVED_TEST(strangers),          SERVED_TEST(rude_visitors),
-        SERVED_TEST(no_descriptors), SERVED_TEST(comings_and_goings),
+        SERVED_TEST(names),       SERVED_TEST(strangers),      SERVED_TEST(rude_visitors),
+        SERVED_TEST(slow_reader), SERVED_TEST(no_descriptors), SERVED_TEST(comings_and_goings),
     };
 
     return RUN_WITH_BACKENDS(tests);

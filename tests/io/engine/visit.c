@@ -54,10 +54,17 @@ void ask(int fd)
 json_t *hear(int fd)
 {
     static char line[1 << 20];
+    const char *end = NULL;
     size_t length = 0;
 
-    while (length == 0 || line[length - 1] != '\n') {
-        const ssize_t n = recv(fd, line + length, sizeof(line) - length, 0);
+    /* Looked at first, so that what is behind its end stays for the next call. */
+    while (end == NULL) {
+        ssize_t n = recv(fd, line + length, sizeof(line) - length, MSG_PEEK);
+
+        if (n > 0) {
+            end = memchr(line + length, '\n', (size_t)n);
+            n = recv(fd, line + length, end ? (size_t)(end + 1 - line) - length : (size_t)n, 0);
+        }
 
         if (n < 0 && errno == EINTR) /* io_uring does that to threads that wait with a timeout */
             continue;
