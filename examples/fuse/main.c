@@ -89,6 +89,7 @@ static void help(const char *program)
            program);
     fuse_cmdline_help();
     fuse_lowlevel_help();
+    printf("\nmax_threads is %d if it is not said.\n", MOST_REQUESTS);
 }
 
 static int fail(const char *what, int error)
