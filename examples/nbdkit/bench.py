@@ -4,7 +4,8 @@
 
 Every cell is run with each server in turn, round after round, so that what else the machine does hits
 all alike; a figure is the median of the rounds, and a ratio the median of the rounds' ratios to the file
-plugin. Each run begins with a new server and the same file of random bytes, on disk, and in the page
+plugin. The last columns are the processor time that the server took for a byte, as a ratio too: on a
+machine that is busy with other things that says more than the speed. Each run begins with a new server and the same file of random bytes, on disk, and in the page
 cache unless the cell says cold.
 """
 import argparse
@@ -12,6 +13,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -75,7 +77,7 @@ def serving(server, image, directory):
             if process.poll() is not None:
                 sys.exit("nbdkit did not start")
             time.sleep(0.01)
-        yield "nbd+unix://?socket=" + socket
+        yield "nbd+unix:///?socket=" + socket, process.pid
     finally:
         process.terminate()
         process.wait()
@@ -94,7 +96,7 @@ def into_cache(path):
 
 
 def run_fio(uri, jobs, options, directory):
-    """Bytes a second of each kind of job."""
+    """Bytes a second of each kind of job, and bytes of all."""
     output = os.path.join(directory, "fio.json")
     command = ["fio", "--output=" + output, "--output-format=json", "--ioengine=nbd", "--uri=" + uri,
                "--thread", "--time_based", f"--runtime={options.seconds}", "--randrepeat=1",
@@ -103,19 +105,27 @@ def run_fio(uri, jobs, options, directory):
         command += ["--name=" + kind, *job.split()]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     rates = {}
+    moved = 0
     with open(output) as file:
         text = file.read()
     for job in json.loads(text[text.index("{"):])["jobs"]: # its nbd engine talks before that
         rate = job["read"]["bw_bytes"] + job["write"]["bw_bytes"]
         rates[job["jobname"]] = rates.get(job["jobname"], 0) + rate
-    return rates
+        moved += job["read"]["io_bytes"] + job["write"]["io_bytes"]
+    return rates, moved
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def run_copy(cell, uri, source, size):
     target = ["--flush", source, uri] if cell == "copy-in" else [uri, "null:"]
     start = time.monotonic()
     subprocess.run(["nbdcopy", *target], check=True)
-    return {"copy": size * MIB / (time.monotonic() - start)}
+    return {"copy": size * MIB / (time.monotonic() - start)}, size * MIB
 
 
 def measure(cell, server, options, directory):
@@ -124,41 +134,52 @@ def measure(cell, server, options, directory):
     if cell.endswith("cold"):
         with open("/proc/sys/vm/drop_caches", "w") as file:
             file.write("1")
-    with serving(server, image, directory) as uri:
+    with serving(server, image, directory) as (uri, pid):
         if not cell.endswith("cold"): # the user cache begins empty
             subprocess.run(["nbdcopy", uri, "null:"], check=True)
+        before = cpu_seconds(pid)
         if cell in COPIES:
-            return run_copy(cell, uri, os.path.join(directory, "source"), options.size)
-        return run_fio(uri, CELLS[cell][1], options, directory)
+            rates, moved = run_copy(cell, uri, os.path.join(directory, "source"), options.size)
+        else:
+            rates, moved = run_fio(uri, CELLS[cell][1], options, directory)
+        return {"rates": rates, "cpu": (cpu_seconds(pid) - before) / moved}
 
 
 def summary(rounds, names):
-    """For each kind of job: medians of the rates, and of the ratios to the first server's."""
+    """Medians of the rates, and of the ratios to the first server's, for each kind of job."""
     first = names[0]
-    result = {}
-    for kind in rounds[0][first]:
-        result[kind] = {
-            name: {"mb_s": statistics.median(r[name][kind] for r in rounds) / 1e6,
-                   "ratio": statistics.median(r[name][kind] / r[first][kind] for r in rounds)}
+    result = {"kinds": {}, "cpu": {}}
+    for kind in rounds[0][first]["rates"]:
+        result["kinds"][kind] = {
+            name: {"mb_s": statistics.median(r[name]["rates"][kind] for r in rounds) / 1e6,
+                   "ratio": statistics.median(
+                       r[name]["rates"][kind] / r[first]["rates"][kind] for r in rounds)}
             for name in names
         }
+    for name in names[1:]:
+        ratios = [r[name]["cpu"] / r[first]["cpu"] for r in rounds if r[first]["cpu"] > 0]
+        result["cpu"][name] = statistics.median(ratios) if ratios else float("nan")
     return result
 
 
-def rows(cell, kinds, names):
+def rows(cell, result, names):
     """The table's rows of a cell: one each kind and, of two kinds, their geometric mean."""
+    kinds = result["kinds"]
+    cpu = [f"{result['cpu'][n]:.2f}" for n in names[1:]]
     for kind, by_name in kinds.items():
         yield (cell, kind, *[f"{by_name[n]['mb_s']:.0f}" for n in names],
-               *[f"{by_name[n]['ratio']:.2f}" for n in names[1:]])
+               *[f"{by_name[n]['ratio']:.2f}" for n in names[1:]],
+               *(cpu if len(kinds) == 1 else ["" for _ in cpu]))
     if len(kinds) > 1:
         means = [statistics.geometric_mean(k[n]["ratio"] for k in kinds.values()) for n in names[1:]]
-        yield (cell, "mean", *["" for _ in names], *[f"{m:.2f}" for m in means])
+        yield (cell, "mean", *["" for _ in names], *[f"{m:.2f}" for m in means], *cpu)
 
 
 def table(results, names):
-    lines = [("cell", "", *[n + " MB/s" for n in names], *[n + "/" + names[0] for n in names[1:]])]
-    for cell, kinds in results.items():
-        lines += rows(cell, kinds, names)
+    lines = [("cell", "", *[n + " MB/s" for n in names], *[n + "/" + names[0] for n in names[1:]],
+              *["cpu " + n for n in names[1:]])]
+    for cell, result in results.items():
+        lines += rows(cell, result, names)
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
 
     def aligned(line):
@@ -178,6 +199,8 @@ def arguments():
     parser.add_argument("plugin", help="nbdkit-twostate-plugin.so")
     parser.add_argument("cells", nargs="*", metavar="CELL", help="cells to run (default: all)")
     parser.add_argument("--runs", type=int, default=7, help="rounds (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=60,
+                        help="begin no other round after so many (default: 60)")
     parser.add_argument("--seconds", type=int, default=2, help="of each run of fio (default: 2)")
     parser.add_argument("--size", type=int, default=192, help="MiB of the file (default: %(default)s)")
     parser.add_argument("--directory", default=".", help="where the file is made (default: here)")
@@ -198,12 +221,16 @@ def main():
     for name in list(subjects)[1:]:
         subjects[name] += options.parameter
     rounds = {cell: [] for cell in options.cells}
+    begin = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1)) # and the files go
     directory = tempfile.mkdtemp(prefix="nbdkit-bench.", dir=options.directory)
     directory = os.path.abspath(directory)
     try:
         for name in "image", "source":
             make_image(os.path.join(directory, name), options.size)
         for number in range(options.runs):
+            if number > 0 and time.monotonic() - begin > options.minutes * 60:
+                break
             for cell in options.cells:
                 print(f"round {number + 1} of {options.runs}: {cell}", file=sys.stderr)
                 rounds[cell].append({name: measure(cell, server, options, directory)
@@ -213,7 +240,7 @@ def main():
     results = {cell: summary(of_cell, list(subjects)) for cell, of_cell in rounds.items()}
     if options.json:
         with open(options.json, "w") as file:
-            json.dump({"runs": options.runs, "seconds": options.seconds, "size_mib": options.size,
+            json.dump({"runs": len(rounds[options.cells[0]]), "seconds": options.seconds, "size_mib": options.size,
                        "summary": results, "rounds": rounds}, file, indent=1)
     print(table(results, list(subjects)))
 

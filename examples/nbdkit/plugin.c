@@ -41,8 +41,8 @@ static int unsupported(void)
 }
 
 /*
- * For writing, if that is allowed. -r is not known yet: nbdkit tells it to each connection; under it
- * nothing is written.
+ * For writing, if that is allowed. -r is not known yet: nbdkit tells it to each connection, and
+ * sends no writes then.
  */
 static int open_file(void)
 {

@@ -82,7 +82,7 @@ static void read_there(struct client *client, const struct place *place)
         if (client->buffer[i] == expected[i])
             continue;
         fprintf(stderr, "FAILED: at %llu: %d instead of %d, in a read of %zu from %llu\n",
-                (unsigned long long)(place->offset + i), client->buffer[i], expected[i],
+                (unsigned long long)place->offset + i, client->buffer[i], expected[i],
                 place->length, (unsigned long long)place->offset);
         exit(1);
     }
