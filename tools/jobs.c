@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Job files. Small enough to be read here: what is in Debian to read them tells no line of a value. */
+/* Job files. Read here, for what Debian has to read such files does not tell the line of a value. */
 #include "jobs.h"
 #include "option_table.h"
 #include "report.h"

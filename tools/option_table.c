@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of the options. The manual page and the completions have the same ones, which a test sees to. */
+/* The table of the options. A test sees to it that the completions have the same ones. */
 #include "option_table.h"
 
 #include <string.h>

@@ -58,7 +58,7 @@ static bool check_file(const struct options *options, int fd)
     return false;
 }
 
-/* Opens the file if there is one that may be used: else -1, with a message. *made: it was made here. */
+/* Opens the file, if it may be used; else -1, with a message. *made: it was made here. */
 static int take_file(const struct options *options, bool *made)
 {
     int fd = open(options->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

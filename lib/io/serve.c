@@ -115,7 +115,7 @@ static void listen_to(struct server *server, struct visitor *visitor)
         answer(visitor);
 }
 
-/* A place for each, in order: to stop, the listener, the visitors. Those below zero are not looked at. */
+/* In order: to stop, the listener, the visitors. Those below zero are not looked at. */
 static void prepare(const struct server *server, bool full, struct pollfd fds[2 + VISITORS])
 {
     fds[0] = (struct pollfd){.fd = server->stop, .events = POLLIN};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waits, counted as the library's statistics count them, for each file and without being turned on. */
+/* Waits, counted for each file, whether or not the library's statistics are on. */
 #include "waits.h"
 
 enum wait_kind wait_kind_(enum twostate_iopath path)

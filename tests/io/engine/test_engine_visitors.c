@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who may look at an engine that is served, under which name, and that no visitor does it any harm. */
+/* Who may look at an engine that is served, and where; and that no visitor does it any harm. */
 #include "visit.h"
 
 #include <errno.h>
