@@ -3,7 +3,7 @@
 #ifndef TOOL_HELP_H
 #define TOOL_HELP_H
 
-/* Prints what --help says (NULL), or a topic. The exit status: 2, and a message, if there is none. */
+/* Prints a topic, or for NULL what --help says. The exit status: 2, and a message, if there is none. */
 int help_print(const char *topic);
 
 #endif

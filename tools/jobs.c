@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Job files. Read here, for what Debian has to read such files does not tell the line of a value. */
+/* Job files. Read here: what Debian has to read such files does not tell the line of a value. */
 #include "jobs.h"
 #include "option_table.h"
 #include "report.h"

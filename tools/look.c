@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The sockets are found in /proc/net/unix. What comes from one is not trusted: it may be anyone's. */
+/* The sockets are found in /proc/net/unix. Who answers on one is not trusted: it may be anybody. */
 #include "look.h"
 #include "util.h"
 
