@@ -3,7 +3,7 @@
 #ifndef TOOL_HELP_H
 #define TOOL_HELP_H
 
-/* Prints a topic, or for NULL what --help says. The exit status: 2, and a message, if there is none. */
+/* A topic; NULL: what --help says. The exit status: 2, with a message, if it is unknown. */
 int help_print(const char *topic);
 
 #endif
