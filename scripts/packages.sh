@@ -136,12 +136,12 @@ done
 step 'lintian' look
 step 'files that architectures share' same_for_all
 mkdir "$work/tests"
-if overlay 2>"$work/log"; then
+if overlay; then
     ours "$work/root" >"$work/before"
     step 'installing' dpkg --root="$work/root" -i "${debs[@]}"
     run=in_place
 else
-    echo "packages.sh: unpacked instead of installed: $(tail -1 "$work/log")"
+    echo 'packages.sh: NOT TESTED: installing (needs root and an overlay); unpacked instead'
     for deb in "${debs[@]}"; do
         dpkg-deb -x "$deb" "$work/root"
     done
