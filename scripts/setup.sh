@@ -28,6 +28,8 @@ packages=(
     nbdkit-plugin-dev libnbd-dev qemu-utils fio
     # the disk that remembers its writes, for power cuts
     libfuse3-dev fuse3
+    # programs that are run in twostate-fuse, beside fio
+    git sqlite3
     # Debian packages, and whether the libraries' binary interface is still what it was
     debhelper lintian abigail-tools
 )
