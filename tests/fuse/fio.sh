@@ -7,7 +7,7 @@
 need fio
 
 size=${long:+64M}
-size=${size:-12M}
+size=${size:-8M}
 start
 cat >"$work/job" <<END
 [global]

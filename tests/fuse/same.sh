@@ -54,15 +54,23 @@ start
 
 echo "names that the kernel is to cache"
 stop
-start -o 'mapped=*-map'
+start -o 'mapped=*-map,timeout=1000'
 printf 0123456789 >"$mount/x-map"
-python3 - "$mount/x-map" <<'END' || fail "a mapping of a file with FUSE's cache"
+python3 - "$mount/x-map" "$data/x-map" "$cache" <<'END' || fail "a file with FUSE's cache"
 import mmap, os, sys
 with open(sys.argv[1], 'r+b') as f:
     m = mmap.mmap(f.fileno(), 10)
     m[2:4] = b'mm'
     os.pwrite(f.fileno(), b'w', 5)
     assert m[:] == b'01mm4w6789', m[:]
+    m.flush()
+    assert os.pread(f.fileno(), 10, 0) == b'01mm4w6789' # and its attributes are known
+    if sys.argv[3] == 'kernel': # only FUSE's cache does not know what was changed below
+        with open(sys.argv[2], 'r+b') as below:
+            below.write(b'X')
+        assert os.pread(f.fileno(), 1, 0) == b'0'
+        with open(sys.argv[2], 'r+b') as below:
+            below.write(b'0')
 END
 stop
 [ "$(cat "$data/x-map")" = 01mm4w6789 ] || fail "what was stored through a mapping"

@@ -364,7 +364,7 @@ static long direct_and_buffered(void)
     if (pwrite(fd, aligned, 8192, 0) != 8192 || pwrite(direct, aligned, 4096, 4096) != 4096 ||
         pwrite(fd, "buffered", 8, 4090) != 8 || pread(direct, aligned, 8192, 0) != 8192)
         return answer(-1);
-    return sum(fd) + aligned[4091] * 100;
+    return sum(fd) + aligned[4091] * 100L;
 }
 
 static long sync_flags(void)
