@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 """Measures the nbdkit plugin beside nbdkit's own file plugin, with fio and nbdcopy as clients.
 
-Every cell is run with each server in turn, round after round, so that what else the machine does hits
-all alike; a figure is the median of the rounds, and a ratio the median of the rounds' ratios to the file
-plugin. The last columns are the processor time that the server took for a byte, as a ratio too: on a
-machine that is busy with other things that says more than the speed. Each run begins with a new server and the same file of random bytes, on disk, and in the page
-cache unless the cell says cold.
+Every cell is run with each server in turn, round after round, so that what else the machine does
+hits all alike; a figure is the median of the rounds, and a ratio the median of the rounds' ratios to
+the file plugin. The last columns are the processor time that the server took for a byte, as a ratio
+too: on a machine that is busy with other things that says more than the speed. Each run begins with
+a new server and the same file of random bytes, on disk, and in the server's cache unless the cell
+says cold.
 """
 import argparse
 import contextlib
@@ -240,8 +241,8 @@ def main():
     results = {cell: summary(of_cell, list(subjects)) for cell, of_cell in rounds.items()}
     if options.json:
         with open(options.json, "w") as file:
-            json.dump({"runs": len(rounds[options.cells[0]]), "seconds": options.seconds, "size_mib": options.size,
-                       "summary": results, "rounds": rounds}, file, indent=1)
+            json.dump({"runs": len(rounds[options.cells[0]]), "seconds": options.seconds,
+                       "size_mib": options.size, "summary": results, "rounds": rounds}, file, indent=1)
     print(table(results, list(subjects)))
 
 
