@@ -46,12 +46,21 @@ static int64_t cache_read_dirty(struct cache *base, struct cursor *cursor, int64
     return user_read_dirty_(user_cache(base), cursor, offset);
 }
 
+/* What is written on disk, and is dirty, may lie behind the end that the file has there. */
+static bool may_pass_end(struct user_cache *cache, int64_t from, int64_t to)
+{
+    return to > user_size_(cache) || !writeback_clean_(cache, from, to);
+}
+
 static int cache_prepare(struct cache *base, int64_t offset, int64_t length,
                          struct cache_kept *kept, bool nowait)
 {
     struct user_cache *cache = user_cache(base);
     int result = 0;
 
+    if (kept && may_pass_end(cache, offset, offset + length) &&
+        !writeback_end_first_(cache, nowait))
+        return -EAGAIN;
     if (kept && user_keep_(cache, offset, offset + length, kept))
         return 0;
     if (!writeback_clean_(cache, offset, offset + length)) {

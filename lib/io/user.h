@@ -112,6 +112,14 @@ void writeback_forget_(struct user_cache *cache, struct folio *folio, uint32_t b
 void writeback_hold_(struct user_cache *cache);
 void writeback_go_on_(struct user_cache *cache);
 
+/*
+ * When something is written behind the block that holds the end of file on disk, the file system fills
+ * that block with zeroes, in its own cache; it may write them, and the size with them, before our block
+ * gets there. So that block goes first, alone; whether that worked is for a sync to say. With nowait
+ * false, and nothing is done, if there is such a block.
+ */
+bool writeback_end_first_(struct user_cache *cache, bool nowait);
+
 /* Whether the blocks that [from, to) touches are on disk; stays so if nobody may write. */
 bool writeback_clean_(struct user_cache *cache, int64_t from, int64_t to);
 

@@ -470,17 +470,6 @@ static bool write_folio(struct pass *pass, const struct pick *pick)
     return some;
 }
 
-/* Starts to write what was picked. Returns whether there was something to write. */
-static bool pass_write(struct pass *pass, struct pick *picks, unsigned count)
-{
-    bool some = false;
-
-    qsort(picks, count, sizeof(*picks), compare_picks);
-    for (unsigned i = 0; i < count; i++)
-        some = write_folio(pass, &picks[i]) || some;
-    return some;
-}
-
 /* Waits for all of it. Bytes, or the first error; that only if nothing else was written, if not
    patient. */
 static int64_t pass_finish(struct pass *pass)
@@ -493,6 +482,55 @@ static int64_t pass_finish(struct pass *pass)
         pthread_cond_wait(&cache->written, &cache->unwritten);
     pthread_mutex_unlock(&cache->unwritten);
     return pass->error && (pass->patient || pass->bytes == 0) ? pass->error : (int64_t)pass->bytes;
+}
+
+/* The block that holds the end of file on disk, if there is one and the file goes on behind it. */
+static bool find_end(struct user_cache *cache, struct pick *pick)
+{
+    const int64_t end = cache->block_device ? 0 : user_disk_size_(cache);
+
+    if (end <= 0 || end % FOLIO_BLOCK == 0 || user_size_(cache) <= user_round_up_(end))
+        return false;
+    pick->index = user_folio_of_(cache, end);
+    pick->blocks = user_blocks_in_(cache, pick->index, end, end + 1);
+    pick->folio = index_next_(&cache->index, pick->index, pick->index, &pick->index);
+    return pick->folio && (__atomic_load_n(&pick->folio->dirty, __ATOMIC_ACQUIRE) &
+                           (pick->blocks | pick->blocks << 16));
+}
+
+static void write_alone(struct user_cache *cache, const struct pick *pick)
+{
+    struct pass pass = {.cache = cache, .patient = true};
+
+    (void)write_folio(&pass, pick);
+    (void)pass_finish(&pass);
+}
+
+bool writeback_end_first_(struct user_cache *cache, bool nowait)
+{
+    struct pick pick;
+
+    if (!find_end(cache, &pick))
+        return true;
+    if (!nowait)
+        write_alone(cache, &pick);
+    return !nowait;
+}
+
+/* Starts to write what was picked. Returns whether there was something to write. */
+static bool pass_write(struct pass *pass, struct pick *picks, unsigned count)
+{
+    struct pick end;
+    bool some = false;
+
+    if (find_end(pass->cache, &end)) {
+        batch_submit(pass, false);
+        write_alone(pass->cache, &end);
+    }
+    qsort(picks, count, sizeof(*picks), compare_picks);
+    for (unsigned i = 0; i < count; i++)
+        some = write_folio(pass, &picks[i]) || some;
+    return some;
 }
 
 static int64_t write_picks(struct user_cache *cache, struct pick *picks, unsigned count,

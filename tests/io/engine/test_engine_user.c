@@ -245,6 +245,48 @@ static void direct_write_over_dirty_blocks(void **state)
     free(data);
 }
 
+#define MUCH 327680 /* several batches, and less than the flusher waits for */
+
+struct syncing {
+    struct twostate_file *file;
+    int result;
+};
+
+static void sync_it(void *arg)
+{
+    struct syncing *syncing = arg;
+
+    syncing->result = twostate_fsync(syncing->file);
+}
+
+/* Nothing is written behind the last block on disk before that block is whole there. */
+static void end_goes_first(void **state)
+{
+    struct fixture *f = *state;
+    struct syncing syncing = {.file = f->file};
+    struct task task;
+    char *data = memory_new(MUCH);
+
+    assert_int_equal(twostate_pwrite(f->file, data, 100, 0, 0), 100);
+    assert_int_equal(twostate_fsync(f->file), 0);
+    assert_int_equal(disk_size(f), 100);
+    for (int64_t at = 100; at < (int64_t)MUCH; at += 65536)
+        assert_int_equal(twostate_pwrite(f->file, data, 65536, at, 0), 65536);
+    inject_pause(CALL_WRITE);
+    task_start(&task, sync_it, &syncing);
+    AWAIT(inject_paused(CALL_WRITE));
+    const int64_t size = disk_size(f);
+    const uint64_t written = info_of(f).written_back;
+
+    inject_resume(CALL_WRITE);
+    assert_int_equal(size, 100);
+    assert_int_equal(written, 0);
+    task_join(&task);
+    assert_int_equal(syncing.result, 0);
+    assert_int_equal(disk_size(f), 100 + (int64_t)MUCH);
+    free(data);
+}
+
 /* A direct write that ends inside a block, whose rest is newer in the cache. */
 static void direct_write_cut_short(void **state)
 {
@@ -527,6 +569,7 @@ int main(void)
         TEST(buffer_changes_after_the_write),
         TEST(dirty_bytes_beside_direct_data),
         TEST(direct_write_over_dirty_blocks),
+        TEST(end_goes_first),
         TEST(direct_write_cut_short),
         TEST(direct_read_of_dirty_blocks),
         TEST(no_readahead_beside_direct),
