@@ -154,7 +154,8 @@ qemu()
     fi
 }
 
-# session: a client that stays, and flushes only when it is told to; say COMMAND: it does that, and has when this returns.
+# session: a client that stays, and flushes only when it is told to; say COMMAND: it does that, and has
+# when this returns.
 session()
 {
     rm -f "$work/commands"
@@ -214,7 +215,7 @@ test_copy()
 test_fio()
 {
     need fio
-    fio --enghelp | grep -qw nbd || not_tested 'fio without its nbd engine'
+    fio --enghelp | grep -w nbd >/dev/null || not_tested 'fio without its nbd engine'
     blank "$work/image" 12M
     serve "$work/image"
     cd "$work" # where fio leaves a file
@@ -485,6 +486,23 @@ test_room()
     unset 'mounts[-1]'
 }
 
+# A block device, of which only whole blocks can be trimmed; the rest of a zeroing nbdkit writes.
+test_device()
+{
+    need qemu-io
+    need_root
+    blank "$work/disk" 16M
+    loop=$(losetup -f --show "$work/disk") || not_tested 'no loop devices'
+    serve "$loop"
+    qemu 'write -P 1 0 4M' 'write -z 1M 1M' 'read -P 0 1M 1M' 'write -z 100 1000' 'read -P 0 100 1000' \
+        'read -P 1 1100 1024' 'discard 2M 512k' 'discard 3M 700' 'read -P 0 2M 512k' 'write -P 2 2M 4k' \
+        'read -P 2 2M 4k' 'read -P 1 3073k 1023k' flush
+    finish
+    losetup -d "$loop"
+    loop=
+    uri=$work/disk qemu 'read -P 1 0 100' 'read -P 0 100 1000' 'read -P 0 1M 1M' 'read -P 2 2M 4k'
+}
+
 refused()
 {
     local why=$1
@@ -508,8 +526,8 @@ test_refusals()
     refused 'power of two' "$work/image" cache=user folio=5K
     refused 'need cache=user' "$work/image" folio=4K
     refused 'unknown parameter' "$work/image" size=4K
-    nbdkit "$plugin" --help | grep -q 'direct-min=<SIZE>' || fail '--help'
-    nbdkit "$plugin" --dump-plugin | grep -qx 'thread_model=parallel' || fail '--dump-plugin'
+    nbdkit "$plugin" --help | grep 'direct-min=<SIZE>' >/dev/null || fail '--help'
+    nbdkit "$plugin" --dump-plugin | grep -x 'thread_model=parallel' >/dev/null || fail '--dump-plugin'
     serve "$work/image"
     if [ "$cache" = user ]; then
         refused 'Device or resource busy' "$work/image" cache=kernel
@@ -523,7 +541,7 @@ test_refusals()
     finish
     nbdkit_options=(-r)
     serve "$work/image"
-    nbdinfo "$uri" | grep -q 'is_read_only: true' || fail 'not read-only'
+    nbdinfo "$uri" | grep 'is_read_only: true' >/dev/null || fail 'not read-only'
     qemu-io -f raw -c 'write 0 4k' "$uri" >"$work/qemu" 2>&1 && fail 'written to, with -r'
     qemu-io -r -f raw -c 'read -P 0 0 4k' "$uri" >"$work/qemu" 2>&1 || fail 'read with -r'
     finish
