@@ -118,6 +118,7 @@ static uint64_t parse_size(const char *text)
     static const char units[] = "KMG";
     char *end = NULL;
     uint64_t size = 0;
+    unsigned shift = 0;
     const char *unit = NULL;
 
     if (*text < '0' || *text > '9')
@@ -128,8 +129,8 @@ static uint64_t parse_size(const char *text)
     unit = strchr(units, *end & ~0x20);
     if (unit == NULL || end[1] != '\0')
         return 0;
-    size = size < UINT64_MAX >> 40 ? size : 0;
-    return size << (10 * (unsigned)(unit - units + 1));
+    shift = 10 * (unsigned)(unit - units + 1);
+    return size <= UINT64_MAX >> shift ? size << shift : 0;
 }
 
 struct setup {
@@ -162,6 +163,23 @@ static int check(const struct options *options, struct setup *setup)
     mount_options.mapped = options->mapped;
     result = node_root(options->directory);
     return result ? fail(options->directory, -result) : 0;
+}
+
+/* Below the directory the daemon would find itself, and hold the mount that holds it. */
+static int check_mountpoint(const char *directory, const char *mountpoint)
+{
+    char *path = realpath(mountpoint, NULL);
+    const size_t length = strcmp(directory, "/") == 0 ? 0 : strlen(directory);
+    int result = 0;
+
+    if (path == NULL)
+        return fail(mountpoint, errno);
+    if (strncmp(path, directory, length) == 0 && path[length] == '/' && path[length + 1] != '\0') {
+        fprintf(stderr, "twostate-fuse: %s is inside %s\n", mountpoint, directory);
+        result = 1;
+    }
+    free(path);
+    return result;
 }
 
 /* Each inode that the kernel remembers has a descriptor, and each open file has three more. */
@@ -240,8 +258,10 @@ static int run(struct fuse_args *args, struct options *options)
         return 1;
     }
     raise_descriptors();
-    int result = check(options, &setup);
+    int result = check_mountpoint(options->directory, cmdline.mountpoint);
 
+    if (result == 0)
+        result = check(options, &setup);
     if (result == 0 && (fuse_opt_add_arg(args, "-odefault_permissions,subtype=twostate") != 0 ||
                         fuse_opt_add_arg(args, "-ofsname=twostate") != 0))
         result = 1;

@@ -5,7 +5,17 @@
 # shellcheck source=tests/fuse/common.sh disable=SC2119
 . "$(dirname "$0")/common.sh"
 
-mkdir "$work/reference"
+"$program" --help | grep -q cache_bytes || fail "--help"
+"$program" --version | grep -q twostate-fuse || fail "--version"
+mkdir "$data/inside" "$work/reference"
+for wrong in "$data/missing $mount" "$data $mount -o cache=none" "$data $mount -o cache_bytes=1" \
+    "$data $mount -o cache_bytes=4X" "$data $data/inside" "$data" "$data $mount -o timeout=-1"; do
+    # shellcheck disable=SC2086
+    if "$program" $wrong 2>"$work/wrong"; then
+        fail "it accepts $wrong"
+    fi
+    [ "$(wc -l <"$work/wrong")" -eq 1 ] || fail "$wrong: $(cat "$work/wrong")"
+done
 start
 "$TEST_FUSE_SAME" "$mount" "$work/reference" || fail "not the same"
 
@@ -51,6 +61,18 @@ start
 [ "$sum" = "$(sha256sum <"$mount/link")" ] || fail "the data is another"
 [ "$(cat "$mount/a/b/c")" = "$(printf 'text\nmore')" ] || fail "what was appended"
 [ ! -e "$mount/unlinked" ] || fail "what was unlinked is there"
+
+echo "ended by a signal"
+exec 3>"$mount/open"
+echo unsynced >&3
+kill -TERM "$daemon"
+wait "$daemon" || fail "it ended with $?"
+exec 3>&-
+[ "$(cat "$data/open")" = unsynced ] || fail "what was open is lost"
+mountpoint -q "$mount" && fail "still mounted"
+start
+cp /bin/true "$mount/program"
+"$mount/program" || fail "executing"
 
 echo "names that the kernel is to cache"
 stop
