@@ -351,13 +351,12 @@ static void accept_client(struct source *source, uint32_t events)
 
 static void engine_ready(struct source *source, uint32_t events)
 {
-    struct twostate_engine_info info = {0};
+    const unsigned long before = refusals;
 
     (void)source;
     (void)events;
     twostate_engine_poll(engine, SLOTS);
-    while (refused.first && twostate_engine_query(engine, &info) == 0 &&
-           info.requests < IN_FLIGHT) {
+    while (refused.first && refusals == before) { /* until it is refused again */
         struct request *request = refused.first;
 
         refused.first = request->next;

@@ -260,7 +260,7 @@ template <class Way> class guard
     {
         lock_type *const lock = take();
 
-        if (lock)
+        for (std::uint32_t i = 0; lock && i < count_; i++)
             twostate_validate_disown(lock);
         return lock;
     }

@@ -3,9 +3,14 @@
 #ifndef TESTS_CXX_CHECK_HPP
 #define TESTS_CXX_CHECK_HPP
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <thread>
+
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <twostate/twostate.hpp>
 
@@ -41,6 +46,23 @@ inline bool held(const twostate_iolock &lock, twostate_iomode mode, unsigned hol
 inline bool free_now(const twostate_iolock &lock)
 {
     return twostate_iolock_query(&lock).holders == 0;
+}
+
+/* An owner, made in the memory, that ends while it is held: whether that stops the program. */
+template <class Function> bool dies(Function function)
+{
+    alignas(16) static char memory[64];
+    const pid_t child = fork();
+    int status = 0;
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        close(2);
+        function(static_cast<void *>(memory));
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
 /* Runs in another thread, to its end. */

@@ -3,9 +3,6 @@
 #include <atomic>
 #include <type_traits>
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "check.hpp"
 
 namespace
@@ -129,6 +126,9 @@ void moves()
     CHECK(!first && moved && held(lock, TWOSTATE_A, 1));
     into = std::move(moved); /* gives back what it held */
     CHECK(!moved && into.count() == 1 && held(lock, TWOSTATE_A, 1) && free_now(second));
+    moved = guard_a(second, holds{2});
+    CHECK(guard_a(std::move(moved)).count() == 2); /* and gives back both */
+    CHECK(free_now(second));
     guard_a &same = into;
     into = std::move(same);
     CHECK(into && held(lock, TWOSTATE_A, 1));
@@ -172,9 +172,13 @@ void switches()
         CHECK(!b && b.error() == -EAGAIN && a && held(lock, TWOSTATE_A, 2));
         CHECK(a.switch_state(microseconds(1)).error() == -ETIMEDOUT);
 
+        a.disown();
         std::thread waits([&] {
-            b = a.switch_state(hours(1));
-            CHECK(b && !a);
+            guard_a adopted(lock, std::adopt_lock);
+
+            twostate_validate_adopt(&lock);
+            b = adopted.switch_state(hours(1));
+            CHECK(b && !adopted);
             b.disown();
         });
         while (!lock.query().switching)
@@ -259,28 +263,6 @@ void iolocks()
     CHECK(free_now(lock) && lock.query().holders == 0);
 }
 
-/* An owner that ends while it is held stops the program. */
-template <class Owner, class Guard> void ends_held()
-{
-    const pid_t child = fork();
-    int status = 0;
-
-    CHECK(child >= 0);
-    if (child == 0) {
-        std::fclose(stderr);
-        close(2);
-        Guard guard;
-        {
-            Owner owner;
-
-            guard = Guard(owner);
-        }
-        _exit(0);
-    }
-    CHECK(waitpid(child, &status, 0) == child);
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-}
-
 /* Adders of A, each with its own count; readers of B, who see all of them at rest. */
 void threads()
 {
@@ -324,8 +306,15 @@ void test_guards()
     switches();
     freezes();
     iolocks();
-    ends_held<twostate::lock, guard_a>();
-    ends_held<twostate::lock, freeze_guard>();
-    ends_held<twostate::iolock, shared_guard>();
+    CHECK((dies([](void *memory) {
+        static guard_a guard;
+        guard = guard_a(*new (memory) twostate::lock);
+        static_cast<twostate::lock *>(memory)->~lock();
+    })));
+    CHECK((dies([](void *memory) {
+        static shared_guard guard;
+        guard = shared_guard(*new (memory) twostate::iolock);
+        static_cast<twostate::iolock *>(memory)->~iolock();
+    })));
     threads();
 }

@@ -169,6 +169,10 @@ void changes()
     CHECK(hold.retry_unaligned(microseconds(1)) == -ETIMEDOUT && !hold);
     hold.begin(pair, TWOSTATE_DIRECT);
     CHECK(hold.retry_unaligned(system_clock::now()) == -ETIMEDOUT && !hold);
+    slow_clock::looks =
+        0; /* a deadline that comes too early is no reason to retry what has ended */
+    hold.begin(pair, TWOSTATE_DIRECT);
+    CHECK(hold.retry_unaligned(slow_clock::time_point(nanoseconds(1000))) == -ETIMEDOUT && !hold);
     other.end();
 
     io_completion write;
@@ -215,4 +219,9 @@ void test_pairs()
     completions();
     changes();
     granted();
+    CHECK((dies([](void *memory) {
+        static io_hold hold;
+        hold.begin(*new (memory) twostate::iopair, TWOSTATE_DIRECT);
+        static_cast<twostate::iopair *>(memory)->~iopair();
+    })));
 }

@@ -77,8 +77,9 @@ void shared_mutexes()
     {
         std::shared_lock<iolock_mutex> first(mutex), second(mutex, hours(1));
         std::shared_lock<iolock_mutex> third(mutex, steady_clock::now());
+        std::shared_lock<iolock_mutex> fourth(mutex, std::try_to_lock);
 
-        CHECK(first && second && third && held(lock, TWOSTATE_SHARED, 3));
+        CHECK(first && second && third && fourth && held(lock, TWOSTATE_SHARED, 4));
         elsewhere([&] {
             CHECK(!std::unique_lock<iolock_mutex>(mutex, std::try_to_lock));
             CHECK(!std::unique_lock<iolock_mutex>(mutex, milliseconds(1)));
