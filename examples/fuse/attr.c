@@ -24,7 +24,8 @@ static void correct(struct opened *opened, struct stat *st)
         st->st_size = engine.size;
     if (mtime == 0)
         return;
-    st->st_mtim = (struct timespec){.tv_sec = mtime / 1000000000, .tv_nsec = mtime % 1000000000};
+    st->st_mtim = (struct timespec){.tv_sec = (time_t)(mtime / 1000000000),
+                                    .tv_nsec = (long)(mtime % 1000000000)};
     if (earlier(&st->st_ctim, &st->st_mtim))
         st->st_ctim = st->st_mtim;
 }

@@ -120,7 +120,7 @@ static void list(fuse_req_t req, const struct node *node, size_t size, off_t off
     int error = buffer ? 0 : ENOMEM;
 
     if (buffer && offset != directory->position) {
-        seekdir(directory->stream, offset);
+        seekdir(directory->stream, (long)offset);
         directory->next = NULL;
         directory->position = offset;
     }

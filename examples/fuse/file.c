@@ -71,7 +71,8 @@ static void keep_mtime(const struct opened *opened)
 {
     const struct timespec times[2] = {
         {.tv_nsec = UTIME_OMIT},
-        {.tv_sec = opened->mtime / 1000000000, .tv_nsec = opened->mtime % 1000000000},
+        {.tv_sec = (time_t)(opened->mtime / 1000000000),
+         .tv_nsec = (long)(opened->mtime % 1000000000)},
     };
     char path[NODE_PATH_SIZE];
 

@@ -114,12 +114,13 @@ int node_root(const char *directory)
 
 struct node *node_of(fuse_ino_t ino)
 {
-    return ino == FUSE_ROOT_ID ? root : (struct node *)ino; // NOLINT(performance-no-int-to-ptr)
+    return ino == FUSE_ROOT_ID ? root
+                               : (struct node *)(uintptr_t)ino; // NOLINT(performance-no-int-to-ptr)
 }
 
 fuse_ino_t node_name(const struct node *node)
 {
-    return node == root ? FUSE_ROOT_ID : (fuse_ino_t)node;
+    return node == root ? FUSE_ROOT_ID : (fuse_ino_t)(uintptr_t)node;
 }
 
 const char *node_path(const struct node *node, char path[static NODE_PATH_SIZE])
