@@ -548,6 +548,10 @@ test_refusals()
     nbdkit_options=()
 }
 
+need nbdkit
+if ! nbdkit "$plugin" --version >"$work/log" 2>&1 && grep -q 'wrong ELF class' "$work/log"; then
+    not_tested 'the plugin is built for another machine than nbdkit'
+fi
 for cache in "${caches[@]}"; do
     "test_$test"
     echo "$test, cache=$cache: well"
