@@ -37,11 +37,13 @@ bool wait_deadline_valid_(const struct timespec *deadline)
 /* Never later than it says, and never too late to say. */
 static int64_t in_ns(const struct timespec *time)
 {
-    if (time->tv_sec < 0)
+    const int64_t seconds = time->tv_sec; /* it may be of 32 bits */
+
+    if (seconds < 0)
         return 0;
-    if (time->tv_sec >= INT64_MAX / NS_PER_S)
+    if (seconds >= INT64_MAX / NS_PER_S)
         return INT64_MAX;
-    return (int64_t)time->tv_sec * NS_PER_S + time->tv_nsec;
+    return seconds * NS_PER_S + time->tv_nsec;
 }
 
 int64_t wait_now_ns_(void)

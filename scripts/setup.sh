@@ -32,6 +32,8 @@ packages=(
     git sqlite3
     # Debian packages, and whether the libraries' binary interface is still what it was
     debhelper lintian abigail-tools
+    # other machines (cmake/toolchains): 32-bit x86; 64-bit Arm, and what runs its programs here
+    gcc-12-multilib libc6-dev-i386 gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 )
 
 if ! command -v dpkg-query >/dev/null; then

@@ -1,0 +1,16 @@
+# 64-bit Arm: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, and qemu-user to run what is built.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_FIND_ROOT_PATH /usr/aarch64-linux-gnu)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+find_program(TWOSTATE_QEMU NAMES qemu-aarch64 qemu-aarch64-static)
+mark_as_advanced(TWOSTATE_QEMU)
+if(TWOSTATE_QEMU AND NOT CMAKE_HOST_SYSTEM_PROCESSOR STREQUAL "aarch64")
+  set(CMAKE_CROSSCOMPILING_EMULATOR ${TWOSTATE_QEMU} -L /usr/aarch64-linux-gnu)
+endif()
+# What the machine's own pkg-config knows is of another architecture.
+set(ENV{PKG_CONFIG_LIBDIR} ${CMAKE_CURRENT_LIST_DIR}/none)
