@@ -39,6 +39,7 @@ cleanup()
         kill -9 "$server" 2>/dev/null || true
         wait "$server" 2>/dev/null || true
     fi
+    [ ! -s "$work/daemon" ] || kill -9 "$(<"$work/daemon")" 2>/dev/null || true
     [ -z "$loop" ] || losetup -d "$loop" || true
     rm -rf --one-file-system "$work"
 }
@@ -484,6 +485,25 @@ test_room()
     finish
     umount "$work/small"
     unset 'mounts[-1]'
+}
+
+# In the background: the engine that tried the file before the fork is not the one after it.
+test_daemon()
+{
+    need qemu-io
+    blank "$work/image" 4M
+    nbdkit -U "$socket" -P "$work/daemon" "$plugin" "$work/image" cache="$cache" 2>"$work/log" ||
+        { cat "$work/log" >&2; grep -q O_DIRECT "$work/log" && not_tested 'no O_DIRECT here'; fail nbdkit; }
+    qemu 'write -P 1 0 100k' 'read -P 1 0 100k'
+    kill "$(<"$work/daemon")"
+    until_so ended "$(<"$work/daemon")"
+    rm -f "$socket" "$work/daemon"
+    uri=$work/image qemu 'read -P 1 0 100k'
+}
+
+ended()
+{
+    ! kill -0 "$1" 2>/dev/null
 }
 
 # A block device, of which only whole blocks can be trimmed; the rest of a zeroing nbdkit writes.
