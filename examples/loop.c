@@ -32,7 +32,8 @@
 
 #define IN_FLIGHT 1000 /* what the engine takes at once */
 #define SLOTS     1024 /* requests in hand: in the engine, or waiting for it, the pair or a socket */
-#define CLIENTS   500  /* connections at once; more wait to be accepted */
+#define SHARE     64 /* of them that one client may have: one that reads no replies keeps its own */
+#define CLIENTS   500 /* connections at once; more wait to be accepted */
 #define PIECE     4096
 
 enum operation { READ, WRITE, SNAPSHOT };
@@ -115,8 +116,8 @@ static void watch(struct source *source, int how, uint32_t events)
 
 static void listen_to(struct client *client)
 {
-    const uint32_t events = (client->ended || client->deaf || stopping ? 0 : EPOLLIN) |
-                            (client->replies.first ? EPOLLOUT : 0);
+    const bool quiet = client->ended || client->deaf || stopping || client->requests >= SHARE;
+    const uint32_t events = (quiet ? 0 : EPOLLIN) | (client->replies.first ? EPOLLOUT : 0);
 
     if (client->source.fd >= 0 && !client->hung_up && events != client->events)
         watch(&client->source, EPOLL_CTL_MOD, events);
@@ -159,6 +160,7 @@ static void put_back(struct request *request)
     idle = request;
     in_hand--;
     request->client->requests--;
+    listen_to(request->client);
     leave_if_done(request->client);
 }
 
@@ -306,12 +308,13 @@ static void client_ready(struct source *source, uint32_t events)
     }
     if (events & ~(uint32_t)EPOLLIN)
         go_on_replying(client);
-    while ((events & EPOLLIN) && !client->ended && !stopping && idle) {
+    while ((events & EPOLLIN) && client->requests < SHARE && !client->ended && !stopping && idle) {
         struct request *request = idle;
         struct iovec iov[] = {{&request->message, sizeof(request->message)},
                               {request->data, PIECE}};
         struct msghdr packet = {.msg_iov = iov, .msg_iovlen = 2};
 
+        request->message = (struct message){0};
         n = recvmsg(source->fd, &packet, MSG_DONTWAIT);
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             break;

@@ -251,11 +251,13 @@ def leavers(daemon):
         client.close()
     silent = daemon.connect()  # reads no reply, and is there until the end
     silent.setblocking(False)
-    try:
-        while True:
+    patience = 20
+    while patience > 0:
+        try:
             silent.send(request(0, READ))
-    except BlockingIOError:
-        pass
+        except BlockingIOError:  # the daemon has stopped to read it, or will read on
+            patience -= 1
+            time.sleep(0.005)
     client = daemon.connect()
     expect(ask(client, WRITE, 0, 5, data=b"still"), (5, b""), "a write after others have left")
     return silent
