@@ -146,6 +146,12 @@ def measure(cell, server, options, directory):
         return {"rates": rates, "cpu": (cpu_seconds(pid) - before) / moved}
 
 
+def turned(names, number):
+    """Another one begins each round: what a run leaves behind is not always the same one's load."""
+    first = number % len(names)
+    return names[first:] + names[:first]
+
+
 def summary(rounds, names):
     """Medians of the rates, and of the ratios to the first server's, for each kind of job."""
     first = names[0]
@@ -234,8 +240,8 @@ def main():
                 break
             for cell in options.cells:
                 print(f"round {number + 1} of {options.runs}: {cell}", file=sys.stderr)
-                rounds[cell].append({name: measure(cell, server, options, directory)
-                                     for name, server in subjects.items()})
+                rounds[cell].append({name: measure(cell, subjects[name], options, directory)
+                                     for name in turned(list(subjects), number)})
     finally:
         shutil.rmtree(directory)
     results = {cell: summary(of_cell, list(subjects)) for cell, of_cell in rounds.items()}
