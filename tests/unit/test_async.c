@@ -230,6 +230,8 @@ static void test_refused_at_once(void **state)
     (void)state;
     wanter_init(&wanter);
     wanter_init(&first);
+    /* Whoever comes late must not find that the patience of the first is over. */
+    assert_int_equal(twostate_lock_init_with(&lock, 0, TWOSTATE_PATIENCE_MAX), 0);
     twostate_lock_acquire(&lock, A);
     before = peek(&lock);
     assert_int_equal(twostate_lock_acquire_n_async(&lock, B, 0, &wanter.waiter), -EINVAL);

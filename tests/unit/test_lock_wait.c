@@ -293,8 +293,10 @@ static void test_more_waiters_than_can_be_counted(void **state)
     (void)state;
     twostate_lock_acquire(&lock, A);
     __atomic_add_fetch(&lock.word_, full, __ATOMIC_ACQ_REL);
-    caller_start_timed(&timed, &lock, CALL_ACQUIRE_TIMED, B, 10);
-    assert_int_equal(caller_join(&timed), -ETIMEDOUT);
+    for (long ms = 10; ms < 20000 && spy_waits() == waits; ms *= 2) { /* until it came to sleep */
+        caller_start_timed(&timed, &lock, CALL_ACQUIRE_TIMED, B, ms);
+        assert_int_equal(caller_join(&timed), -ETIMEDOUT);
+    }
     assert_true(spy_waits() > waits);
     caller_start(&waiter, &lock, CALL_ACQUIRE, B);
     waits = spy_waits();
