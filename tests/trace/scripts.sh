@@ -36,7 +36,7 @@ found_all()
     done
 }
 
-for seconds in 2 5 10 20; do
+for seconds in 2 5 10 20 40 60; do
     timeout -s INT "$seconds" bpftrace -p "$traced" "$script" >"$work/out" 2>&1 || :
     if found_all "$@"; then
         cat "$work/out"

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* So that a run that was forgotten ends. */
-#define SECONDS 55
+#define SECONDS 230
 
 /* The names that the test looks for in the stacks. */
 #define IN_STACK __attribute__((noinline))
