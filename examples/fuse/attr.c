@@ -78,6 +78,27 @@ static struct timespec new_time(const struct timespec *time, bool set, bool now)
                : (set ? *time : (struct timespec){.tv_nsec = UTIME_OMIT});
 }
 
+/*
+ * With the node's lock. A time that `mtime` can't hold stays the inode's: once all is written back,
+ * which would change it.
+ */
+static int hold_mtime(struct opened *opened, const struct timespec times[2],
+                      const struct timespec *mtime)
+{
+    const bool fits = mtime->tv_sec > 0 && mtime->tv_sec < INT64_MAX / 1000000000;
+    char path[NODE_PATH_SIZE];
+
+    if (!fits) {
+        (void)twostate_fdatasync(opened->file);
+        if (utimensat(AT_FDCWD, node_path(opened->node, path), times, 0) < 0)
+            return -errno;
+    }
+    __atomic_store_n(&opened->mtime,
+                     fits ? (int64_t)mtime->tv_sec * 1000000000 + mtime->tv_nsec : 0,
+                     __ATOMIC_RELAXED);
+    return 0;
+}
+
 static int set_times(struct node *node, const struct stat *attr, int to_set)
 {
     const struct timespec times[2] = {
@@ -92,9 +113,7 @@ static int set_times(struct node *node, const struct stat *attr, int to_set)
     if (utimensat(AT_FDCWD, node_path(node, path), times, 0) < 0 || fstat(node->fd, &st) < 0)
         result = -errno;
     else if (times[1].tv_nsec != UTIME_OMIT && node->opened && node->opened->user_cache)
-        __atomic_store_n(&node->opened->mtime,
-                         (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
-                         __ATOMIC_RELAXED);
+        result = hold_mtime(node->opened, times, &st.st_mtim);
     pthread_mutex_unlock(&node->lock);
     return result;
 }

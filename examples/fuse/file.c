@@ -88,8 +88,9 @@ static void close_opened(struct opened *opened)
 
     if (node->opened == opened)
         node->opened = NULL;
-    if (unlinked(node))
-        (void)twostate_truncate(opened->file, 0); /* there is nothing to be made durable */
+    /* What was cached here need not be made durable. But others may have open what they wrote. */
+    if (opened->mtime != 0 && unlinked(node))
+        (void)twostate_truncate(opened->file, 0);
     result = twostate_file_close(opened->file);
     if (result)
         fuse_log(FUSE_LOG_ERR, "inode %llu: data was lost: %s\n", (unsigned long long)node->ino,

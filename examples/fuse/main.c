@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <twostate/version.h>
 
@@ -38,6 +39,7 @@ static void init(void *unused, struct fuse_conn_info *connection)
 {
     (void)unused;
     connection->max_background = MOST_REQUESTS;
+    connection->want |= connection->capable & FUSE_CAP_POSIX_ACL; /* else modes alone decide */
 }
 
 static const struct fuse_lowlevel_ops operations = {
@@ -127,7 +129,7 @@ static uint64_t parse_size(const char *text)
     if (*end == '\0')
         return size;
     unit = strchr(units, *end & ~0x20);
-    if (unit == NULL || end[1] != '\0')
+    if (unit == NULL || *unit == '\0' || end[1] != '\0')
         return 0;
     shift = 10 * (unsigned)(unit - units + 1);
     return size <= UINT64_MAX >> shift ? size << shift : 0;
@@ -258,6 +260,7 @@ static int run(struct fuse_args *args, struct options *options)
         return 1;
     }
     raise_descriptors();
+    umask(0); /* the caller's is in the modes that the kernel sends */
     int result = check_mountpoint(options->directory, cmdline.mountpoint);
 
     if (result == 0)

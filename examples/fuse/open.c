@@ -29,7 +29,7 @@ static bool through_kernel_cache(const struct node *node)
     return fnmatch(pattern, strrchr(name, '/') ? strrchr(name, '/') + 1 : name, 0) == 0;
 }
 
-static int open_node(struct node *node, struct fuse_file_info *fi)
+static int open_node(fuse_req_t req, struct node *node, struct fuse_file_info *fi)
 {
     struct opened *opened = NULL;
     int result = file_get(node, fi->flags & O_ACCMODE, &opened);
@@ -43,6 +43,8 @@ static int open_node(struct node *node, struct fuse_file_info *fi)
             return result;
         }
         file_changed(opened);
+        if (__atomic_load_n(&node->set_id, __ATOMIC_RELAXED) && fuse_req_ctx(req)->uid != 0)
+            node_drop_set_id(node);
     }
     fi->fh = (uintptr_t)opened;
     return 0;
@@ -51,7 +53,7 @@ static int open_node(struct node *node, struct fuse_file_info *fi)
 void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct node *node = node_of(ino);
-    const int result = open_node(node, fi);
+    const int result = open_node(req, node, fi);
 
     if (result)
         fuse_reply_err(req, -result);
@@ -85,7 +87,7 @@ static int open_made(fuse_req_t req, const struct node *parent, const char *name
 {
     struct node *node = node_of(entry->ino);
     char path[NODE_PATH_SIZE];
-    int result = open_node(node, fi);
+    int result = open_node(req, node, fi);
 
     if (result)
         return result;
@@ -109,8 +111,8 @@ static int create(fuse_req_t req, const struct node *parent, const char *name, m
         result = look_up(parent, name, entry);
     if (result)
         return result;
-    result =
-        made ? open_made(req, parent, name, mode, entry, fi) : open_node(node_of(entry->ino), fi);
+    result = made ? open_made(req, parent, name, mode, entry, fi)
+                  : open_node(req, node_of(entry->ino), fi);
     if (result && made)
         (void)unlinkat(parent->fd, name, 0);
     if (result)

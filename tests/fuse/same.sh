@@ -24,6 +24,10 @@ cd "$mount"
 head -c 3014656 /dev/urandom >random
 cp -p random copy
 touch -d 2001-02-03 copy
+for year in 1950 1970 2400; do # one that is negative, 0, more than 63 bits have in ns
+    echo "$year" >"$year"
+    touch -d "$year-01-01 UTC 00:00:00" "$year" "$work/$year"
+done
 sum=$(sha256sum <random)
 ln copy link
 mkdir -p a/b
@@ -53,10 +57,19 @@ if [ -n "$long" ]; then # more files than stay open
     seq 1500 | while read -r i; do echo "$i" >"many $i"; done
     [ "$(cat many* | sort -n | cksum)" = "$(seq 1500 | cksum)" ] || fail "many files"
 fi
+echo "others read it" >"$data/below"
+exec 3<"$data/below"
+cat below >"$work/read"
+rm "$data/below"
 cd "$work"
 stop
+[ "$(cat <&3)" = "others read it" ] || fail "a file that was unlinked and open below"
+exec 3<&-
 [ "$sum" = "$(sha256sum <"$data/copy")" ] || fail "the data below is another"
 [ "$(stat -c %Y "$data/copy")" = "$(date -d 2001-02-03 +%s)" ] || fail "the time below is another"
+for year in 1950 1970 2400; do
+    [ "$(stat -c %Y "$data/$year")" = "$(stat -c %Y "$work/$year")" ] || fail "the time of $year below is another"
+done
 start
 [ "$sum" = "$(sha256sum <"$mount/link")" ] || fail "the data is another"
 [ "$(cat "$mount/a/b/c")" = "$(printf 'text\nmore')" ] || fail "what was appended"

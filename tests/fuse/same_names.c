@@ -114,6 +114,18 @@ static long mkdir_mode(void)
     return answer(stat("d", &st)) + (long)st.st_mode;
 }
 
+static long modes_without_umask(void)
+{
+    struct stat d, a;
+    const mode_t mask = umask(0);
+    const int result = mkdir("d", 0777) | mkfifo("a", 0666);
+
+    (void)umask(mask);
+    if (result != 0 || stat("d", &d) < 0 || stat("a", &a) < 0)
+        return answer(-1);
+    return (long)(d.st_mode & 0777) << 9U | (long)(a.st_mode & 0777);
+}
+
 static long mknod_exists(void)
 {
     close(make("file", O_RDONLY));
@@ -468,6 +480,7 @@ const struct same same_names[] = {
     SAME(mkdir_exists),
     SAME(mkdir_below_missing),
     SAME(mkdir_mode),
+    SAME(modes_without_umask),
     SAME(mknod_exists),
     SAME(mknod_device),
     SAME(rmdir_not_empty),

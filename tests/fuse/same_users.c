@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define USER  12345
@@ -159,6 +161,60 @@ static long write_drops_set_id(void)
     return (long)st.st_mode;
 }
 
+static long open_truncated_a(void)
+{
+    return answer(open("a", O_WRONLY | O_TRUNC)) < 0 ? -errno : 0;
+}
+
+static long open_truncated_drops_set_id(void)
+{
+    struct stat st;
+
+    close(make("a", O_RDONLY));
+    (void)chmod("a", 06777);
+    if (as_user(open_truncated_a) != 0 || stat("a", &st) < 0)
+        return answer(-1);
+    return (long)st.st_mode;
+}
+
+static long open_to_read(void)
+{
+    return answer(open("a", O_RDONLY)) < 0 ? -errno : 0;
+}
+
+/* The mode lets the group read, the list lets `reader`: version; tag, rights and who of each entry. */
+static long read_with_list(uint32_t reader)
+{
+    const struct {
+        uint32_t version;
+        struct {
+            uint16_t tag, rights;
+            uint32_t who;
+        } entries[5];
+    } list = {2,
+              {{0x01, 6, UINT32_MAX},
+               {0x02, 4, reader},
+               {0x04, 0, UINT32_MAX},
+               {0x10, 4, UINT32_MAX},
+               {0x20, 0, UINT32_MAX}}};
+
+    close(make("a", O_RDONLY));
+    if (chown("a", 0, GROUP) < 0 || chmod("a", 0640) < 0 ||
+        setxattr("a", "system.posix_acl_access", &list, sizeof(list), 0) < 0)
+        return answer(-1);
+    return as_user(open_to_read);
+}
+
+static long list_permits(void)
+{
+    return read_with_list(USER);
+}
+
+static long list_refuses(void)
+{
+    return read_with_list(USER + 1);
+}
+
 static long truncate_a(void)
 {
     return answer(truncate("a", 3));
@@ -201,6 +257,9 @@ const struct same same_users[] = {
     SAME(owners),
     SAME(other_group),
     SAME(write_drops_set_id),
+    SAME(open_truncated_drops_set_id),
+    SAME(list_permits),
+    SAME(list_refuses),
     SAME(truncate_drops_set_id),
     SAME(root_keeps_set_id),
     {NULL, NULL},
