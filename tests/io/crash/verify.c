@@ -135,13 +135,28 @@ static void durable(struct check *check, const struct event *event)
     at_least(&check->least, end_of(check, event));
 }
 
+/* Where the last truncate begins; else from. What was written before says nothing about the size. */
+static uint32_t last_cut(const struct check *check, uint32_t from, uint32_t to)
+{
+    uint32_t cut = from;
+
+    for (uint32_t i = from; i < to; i++)
+        if (check->ledger->events[i].kind == EVENT_ZERO && check->ledger->events[i].offset >= 0)
+            cut = i;
+    return cut;
+}
+
 /* All of [from, to) that was complete. */
 static void durable_till(struct check *check, uint32_t from, uint32_t to)
 {
+    const uint32_t cut = last_cut(check, from, to);
+
     for (uint32_t i = from; i < to; i++) {
         const struct event *event = &check->ledger->events[i];
 
-        if (event->kind == EVENT_COMPLETE)
+        if (event->kind == EVENT_COMPLETE && i < cut)
+            raise_versions(check->low, event);
+        else if (event->kind == EVENT_COMPLETE)
             durable(check, event);
         else if (event->kind == EVENT_ZEROED)
             zero_durable(check, event);
