@@ -136,6 +136,10 @@ static uint32_t cover_threads(struct store *store, struct world *world, unsigned
         if (!store->later_covered[i][round][before.round])
             continue;
         thread->round = (uint8_t)round;
+        /* If no state has such a thread, none of them is found. */
+        if (round < before.round &&
+            intern_find(&store->threads, thread, sizeof(*thread)) == INTERN_NONE)
+            continue;
         found = cover_threads(store, world, i + 1, changed || round < before.round);
     }
     *thread = before;
