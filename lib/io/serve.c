@@ -9,6 +9,7 @@
 #include "workers.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -37,6 +39,9 @@ struct server {
     int stop; /* eventfd */
     bool pause;
     struct sockaddr_un address;
+    int directory; /* where a path began when it was bound; -1: the name is no path */
+    dev_t dev;     /* of the file that bind made */
+    ino_t inode;   /* 0: none */
     struct visitor visitors[VISITORS];
 };
 
@@ -176,14 +181,30 @@ static int set_address(struct sockaddr_un *address, const char *name, socklen_t 
     return 0;
 }
 
+/* What is at the path now, wherever the process has gone since. */
+static bool find_file(const struct server *server, struct stat *found)
+{
+    return fstatat(server->directory, server->address.sun_path, found, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 static int bind_to(struct server *server, const char *name)
 {
+    struct stat made;
     socklen_t length = 0;
     int result = set_address(&server->address, name, &length);
 
-    if (result == 0 && bind(server->listener, (struct sockaddr *)&server->address, length) < 0)
-        result = -errno;
-    return result;
+    if (result)
+        return result;
+    if (!is_abstract(&server->address))
+        server->directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if ((!is_abstract(&server->address) && server->directory < 0) ||
+        bind(server->listener, (struct sockaddr *)&server->address, length) < 0)
+        return -errno;
+    if (server->directory >= 0 && find_file(server, &made)) {
+        server->dev = made.st_dev;
+        server->inode = made.st_ino;
+    }
+    return 0;
 }
 
 static int bind_somewhere(struct server *server)
@@ -202,13 +223,23 @@ static int bind_somewhere(struct server *server)
     return result;
 }
 
-/* The file is ours once bind has made it. */
-static void close_listener(struct server *server, bool bound)
+/* While the socket is open, no other file has its inode. */
+static void remove_file(const struct server *server)
 {
+    struct stat found;
+
+    if (server->inode != 0 && find_file(server, &found) && found.st_dev == server->dev &&
+        found.st_ino == server->inode)
+        unlinkat(server->directory, server->address.sun_path, 0);
+}
+
+static void close_listener(struct server *server)
+{
+    remove_file(server);
     if (server->listener >= 0)
         close(server->listener);
-    if (bound && !is_abstract(&server->address))
-        unlink(server->address.sun_path);
+    if (server->directory >= 0)
+        close(server->directory);
     if (server->stop >= 0)
         close(server->stop);
     free(server);
@@ -217,12 +248,12 @@ static void close_listener(struct server *server, bool bound)
 int server_create_(struct twostate_engine *engine, const char *name, struct server **created)
 {
     struct server *server = calloc(1, sizeof(*server));
-    bool bound = false;
     int result = 0;
 
     if (server == NULL)
         return -ENOMEM;
     server->engine = engine;
+    server->directory = -1;
     for (unsigned i = 0; i < VISITORS; i++)
         server->visitors[i].fd = -1;
     server->stop = eventfd(0, EFD_CLOEXEC);
@@ -231,13 +262,12 @@ int server_create_(struct twostate_engine *engine, const char *name, struct serv
         result = -errno;
     if (result == 0)
         result = name ? bind_to(server, name) : bind_somewhere(server);
-    bound = result == 0;
     if (result == 0 && listen(server->listener, VISITORS) < 0)
         result = -errno;
     if (result == 0)
         result = thread_start_(&server->thread, serve, server);
     if (result)
-        close_listener(server, bound);
+        close_listener(server);
     else
         *created = server;
     return result;
@@ -253,7 +283,7 @@ void server_destroy_(struct server *server)
     for (unsigned i = 0; i < VISITORS; i++)
         if (server->visitors[i].fd >= 0)
             see_off(&server->visitors[i]);
-    close_listener(server, true);
+    close_listener(server);
 }
 
 int twostate_engine_serve(struct twostate_engine *engine, const char *name)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,6 +55,33 @@ static void names(void **context)
     assert_true(hung_up(fd));
     close(fd);
     assert_int_equal(access(path, F_OK), -1);
+}
+
+/* The path is where it was bound, and only the socket that was bound there is removed. */
+static void moved(void **context)
+{
+    const int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    char directory[64];
+    char path[64];
+
+    (void)context;
+    (void)snprintf(directory, sizeof(directory), "moved-%d", (int)getpid());
+    (void)snprintf(path, sizeof(path), "serve-%d", (int)getpid());
+    CHECK(mkdir(directory, 0755) == 0);
+    for (unsigned replaced = 0; replaced < 2; replaced++) {
+        struct twostate_engine *engine = engine_new(0, 0);
+
+        assert_int_equal(twostate_engine_serve(engine, path), 0);
+        if (replaced)
+            CHECK(unlink(path) == 0 && mknod(path, S_IFREG | 0644, 0) == 0);
+        CHECK(chdir(directory) == 0 && mknod(path, S_IFREG | 0644, 0) == 0);
+        assert_int_equal(twostate_engine_destroy(engine), 0);
+        CHECK(unlink(path) == 0); /* of the same name, but not the engine's */
+        CHECK(fchdir(here) == 0);
+        assert_int_equal(unlink(path), replaced ? 0 : -1);
+    }
+    CHECK(rmdir(directory) == 0);
+    close(here);
 }
 
 /* Another user learns nothing. */
@@ -223,8 +251,13 @@ static void comings_and_goings(void **context)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED_TEST(names),       SERVED_TEST(strangers),      SERVED_TEST(rude_visitors),
-        SERVED_TEST(slow_reader), SERVED_TEST(no_descriptors), SERVED_TEST(comings_and_goings),
+        SERVED_TEST(names),
+        SERVED_TEST(moved),
+        SERVED_TEST(strangers),
+        SERVED_TEST(rude_visitors),
+        SERVED_TEST(slow_reader),
+        SERVED_TEST(no_descriptors),
+        SERVED_TEST(comings_and_goings),
     };
 
     return RUN_WITH_BACKENDS(tests);
