@@ -63,11 +63,12 @@ static char *read_line(int fd)
     size_t length = 0, room = 65536;
     char *line = zalloc(1, room);
     struct pollfd ready = {.fd = fd, .events = POLLIN};
+    const int64_t until = now_ns() + PATIENCE_MS * INT64_C(1000000); /* for all of it */
 
-    for (;;) {
-        int found = poll(&ready, 1, PATIENCE_MS);
+    for (int64_t left; (left = until - now_ns()) > 0 && !load_interrupted;) {
+        int found = poll(&ready, 1, (int)(left / 1000000) + 1);
 
-        if (found < 0 && errno == EINTR && !load_interrupted)
+        if (found < 0 && errno == EINTR)
             continue;
         if (found != 1)
             break;

@@ -157,6 +157,32 @@ def liars(directory):
               done.stdout, "a terminal would obey")
 
 
+def drip(listener):
+    """An answer that is always about to come."""
+    try:
+        visitor, _ = listener.accept()
+        with visitor:
+            while True:
+                visitor.sendall(b"[")
+                time.sleep(0.5)
+    except OSError:
+        return
+
+
+def dawdler(directory):
+    """However slowly it comes, an answer is not waited for without end."""
+    name = os.path.join(directory, "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(name)
+        listener.listen()
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        done = run("top", name, "--once", status=2)
+        check(done.stdout == "", "nothing to show")
+        thread.join()
+    os.unlink(name)
+
+
 def strangers(directory):
     """Another user is told that he may not look."""
     if os.geteuid() != 0:
@@ -168,4 +194,4 @@ def strangers(directory):
     check("clean" in interrupt(process, 0)[0], "the load was disturbed")
 
 
-sys.exit(main(views, terminal, nobody, liars, strangers))
+sys.exit(main(views, terminal, nobody, liars, dawdler, strangers))
