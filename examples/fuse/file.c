@@ -304,6 +304,7 @@ int files_start(const struct twostate_engine_options *options, enum twostate_cac
 
     if (result)
         return result;
+    (void)twostate_engine_serve(engine, NULL); /* for twostate-io top; without, nobody can look */
     preferred = cache;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

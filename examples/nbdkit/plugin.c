@@ -109,9 +109,14 @@ static int plugin_get_ready(void)
     return start() == 0 ? stop() : -1;
 }
 
+/* Who runs twostate-io top may look; without that the plugin works as well. */
 static int plugin_after_fork(void)
 {
-    return start();
+    const int result = start();
+
+    if (result == 0)
+        (void)twostate_engine_serve(engine, NULL);
+    return result;
 }
 
 static void plugin_cleanup(void)
