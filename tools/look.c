@@ -139,7 +139,7 @@ static bool has_wanted(const struct looks *looks, const struct look *look)
     return !looks->one_file;
 }
 
-/* Adds the engine, if it answers and has what is wanted. 0 or -errno; *refused: it hung up. */
+/* Adds the engine, if it answers and has what is wanted. 0 or -errno; *refused: it did not. */
 static int add(struct looks *looks, const char *name, bool *refused)
 {
     struct look look = {0};
@@ -147,6 +147,8 @@ static int add(struct looks *looks, const char *name, bool *refused)
     if (looks->count == LOOKS_MAX)
         return -E2BIG;
     look.fd = connect_to(name, &look.pid);
+    if (look.fd == -EPERM || look.fd == -EAGAIN)
+        *refused = true;
     if (look.fd < 0)
         return look.fd;
     if (!ask(&look)) {
@@ -229,7 +231,9 @@ void looks_find(struct looks *looks, const char *target)
     if (looks->count > 0)
         return;
     if (refused)
-        die("%s: no engine that serves it gave an answer: only its user and root may look", target);
+        die("%s: no engine that serves it gave an answer: only its user and root may look, "
+            "and 16 at once",
+            target);
     die("%s: no engine %s is served here; a program serves its engine by twostate_engine_serve, "
         "`twostate-io run` by --serve",
         target, is_pid(target) ? "of this process" : "that has this file open");

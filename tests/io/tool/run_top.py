@@ -183,6 +183,17 @@ def dawdler(directory):
     os.unlink(name)
 
 
+def crowd(_):
+    """Where too many wait already, it is not said that nobody serves."""
+    name = f"\0twostate/{os.getpid()}"
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(name)
+        listener.listen(0)
+        first.connect(name)
+        done = run("top", str(os.getpid()), "--once", status=2)
+        check("at once" in done.stderr, done.stderr)
+
+
 def strangers(directory):
     """Another user is told that he may not look."""
     if os.geteuid() != 0:
@@ -194,4 +205,4 @@ def strangers(directory):
     check("clean" in interrupt(process, 0)[0], "the load was disturbed")
 
 
-sys.exit(main(views, terminal, nobody, liars, dawdler, strangers))
+sys.exit(main(views, terminal, nobody, liars, dawdler, crowd, strangers))
