@@ -62,9 +62,7 @@ static void set_kind(struct load_options *load, unsigned kind, const char *text)
     const char *at = strchr(text, '@');
     size_t length = at ? (size_t)(at - text) : strlen(text);
 
-    if (length < sizeof(count))
-        memcpy(count, text, length);
-    else
+    if (snprintf(count, sizeof(count), "%.*s", (int)length, text) >= (int)sizeof(count))
         die("%s: '%.*s' is too long for a number of threads", kind_names[kind], (int)length, text);
     load->threads[kind] = (unsigned)parse_integer(count, kind_names[kind], 0, THREADS_MAX);
     load->rate[kind] = at ? parse_number(at + 1, kind_names[kind], 1e-3, 1e9) : 0;
