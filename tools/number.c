@@ -30,12 +30,18 @@ double parse_number(const char *text, const char *what, double least, double mos
     return value;
 }
 
+/* Decimal, whatever it begins with; seeds may be hexadecimal. */
+static int base_of(const char *text)
+{
+    return *text == '0' && tolower((unsigned char)text[1]) == 'x' ? 16 : 10;
+}
+
 uint64_t parse_integer(const char *text, const char *what, uint64_t least, uint64_t most)
 {
     char *end;
 
     errno = 0;
-    unsigned long long value = strtoull(text, &end, 0);
+    unsigned long long value = strtoull(text, &end, base_of(text));
 
     if (!isdigit((unsigned char)*text) || *end != '\0' || errno != 0 || value < least ||
         value > most)

@@ -181,7 +181,8 @@ TWOSTATE_API int twostate_engine_query(struct twostate_engine *engine,
  * "@twostate/PID", or "@twostate/PID.2" and so on if the process has more engines that are served.
  * -EINVAL: null, or an empty name; -EBUSY: the engine is served already; -EADDRINUSE;
  * -ENAMETOOLONG; -ENOMEM, -EMFILE, -ENFILE, -EAGAIN; and what bind(2) answers of a path.
- * It ends with the engine, which removes a path again.
+ * It ends with the engine, which removes a path again. A child of fork(2) has the socket too: until
+ * the child ends or calls exec(2) the name stays taken, and nobody answers there.
  *
  * The JSON is an object like this one, where ... are the other files; there may be more members in
  * a later version. Holders and requests count those in the engine now; waiting ones are counted as

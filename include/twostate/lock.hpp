@@ -92,7 +92,8 @@ class state_guard : public guard<in_state<State>>
     using base::base;
     state_guard() noexcept = default;
 
-    /* Several holds in one step: empty with -EOVERFLOW at the limit, -EINVAL for none. */
+    /* Several holds in one step: empty with -EOVERFLOW at the limit, -EINVAL for none; if it only
+       tries, with -EAGAIN for all of it. */
     state_guard(::twostate_lock &the_lock_, holds n_) noexcept
     {
         this->set(the_lock_, n_.count, twostate_lock_acquire_n(&the_lock_, State, n_.count));

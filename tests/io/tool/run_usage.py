@@ -64,6 +64,9 @@ def options(directory):
     runs, _ = run_json(directory, "--ops", "10", "--async", "256", "--size", "1M", "--threads",
                        "all=0,buffered_write=1")
     check(total(runs[0], "ops") == 10, "a batch of more than is left")
+    runs, _ = run_json(directory, "--ops", "010", "--seed", "08", "--size", "1M", "--threads",
+                       "all=0,buffered_write=1")
+    check(total(runs[0], "ops") == 10 and runs[0]["seed"] == 8, "whole numbers are decimal")
 
 
 def sizes(directory):
