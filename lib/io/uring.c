@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The io_uring backend: one ring, filled by any thread under a mutex and reaped by a thread of its
- * own. What that thread submits while it completes ops goes to the kernel when it has completed all that
- * it found, in one call; what others submit goes at once.
+ * own.
  *
  * Because the reaper never takes a lock of a file, a submitter may wait for one while it has
  * requests in flight: those complete without it.
@@ -14,8 +13,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
-
-#define REAPED 16 /* at once, at most */
 
 struct uring {
     struct backend backend;
@@ -55,10 +52,7 @@ static void push(struct uring *uring)
     }
 }
 
-/* The ring that this thread reaps. */
-static _Thread_local const struct uring *own;
-
-/* Moves from the backlog to the ring what fits. Called with the mutex held, as push is. */
+/* Hands to the kernel what fits of the backlog. Called with the mutex held. */
 static void fill(struct uring *uring)
 {
     while (!cds_list_empty(&uring->backlog) && uring->in_flight < uring->depth) {
@@ -71,6 +65,7 @@ static void fill(struct uring *uring)
         prepare(sqe, op);
         uring->in_flight++;
     }
+    push(uring);
 }
 
 static void submit(struct backend *backend, struct backend_op *op)
@@ -81,8 +76,6 @@ static void submit(struct backend *backend, struct backend_op *op)
     pthread_mutex_lock(&uring->mutex);
     cds_list_add_tail(&op->job.node, &uring->backlog);
     fill(uring);
-    if (own != uring)
-        push(uring);
     pthread_mutex_unlock(&uring->mutex);
 }
 
@@ -99,8 +92,6 @@ static void submit_all(struct backend *backend, struct cds_list_head *ops)
         cds_list_add_tail(&op->job.node, &uring->backlog);
     }
     fill(uring);
-    if (own != uring)
-        push(uring);
     pthread_mutex_unlock(&uring->mutex);
 }
 
@@ -114,74 +105,46 @@ static void take(struct backend *backend, job_match *match, const void *context,
     pthread_mutex_unlock(&uring->mutex);
 }
 
-/* So many ops have left the ring. */
-static void count_out(struct uring *uring, unsigned count)
+static void completed(struct uring *uring, struct backend_op *op, int result)
 {
     pthread_mutex_lock(&uring->mutex);
-    uring->in_flight -= count;
-    pthread_mutex_unlock(&uring->mutex);
-}
-
-static void push_all(struct uring *uring)
-{
-    pthread_mutex_lock(&uring->mutex);
+    uring->in_flight--;
     fill(uring);
-    push(uring);
     pthread_mutex_unlock(&uring->mutex);
+    __atomic_load_n(&op->submitted, __ATOMIC_ACQUIRE);
+    op->result = result;
+    op->done(op);
 }
 
-/* Some that have completed, once there is one. NULL is the order to end. */
-static unsigned await(struct uring *uring, struct backend_op **some)
-{
-    struct io_uring_cqe *first = NULL;
-    struct io_uring_cqe *found[REAPED];
-    unsigned count = 0;
-
-    while (io_uring_wait_cqe(&uring->ring, &first) < 0)
-        ;
-    count = io_uring_peek_batch_cqe(&uring->ring, found, REAPED);
-    for (unsigned i = 0; i < count; i++) {
-        some[i] = io_uring_cqe_get_data(found[i]);
-        if (some[i] == NULL)
-            continue;
-        __atomic_load_n(&some[i]->submitted, __ATOMIC_ACQUIRE);
-        some[i]->result = found[i]->res;
-    }
-    io_uring_cq_advance(&uring->ring, count);
-    return count;
-}
-
+/* A completion without an op is the order to end. */
 static void *reap(void *arg)
 {
     struct uring *uring = arg;
 
-    own = uring;
     for (;;) {
-        struct backend_op *some[REAPED];
-        const unsigned count = await(uring, some);
+        struct io_uring_cqe *cqe = NULL;
+        struct backend_op *op = NULL;
+        int result = 0;
 
-        count_out(uring, count);
-        for (unsigned i = 0; i < count; i++) {
-            if (some[i] == NULL)
-                return NULL;
-            some[i]->done(some[i]);
-        }
-        push_all(uring);
+        if (io_uring_wait_cqe(&uring->ring, &cqe) < 0)
+            continue;
+        op = io_uring_cqe_get_data(cqe);
+        result = cqe->res;
+        io_uring_cqe_seen(&uring->ring, cqe);
+        if (op == NULL)
+            return NULL;
+        completed(uring, op, result);
     }
 }
 
 static void destroy(struct backend *backend)
 {
     struct uring *uring = caa_container_of(backend, struct uring, backend);
-    struct io_uring_sqe *sqe = NULL;
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
 
-    /* The last callback has returned, but the reaper may still be in push_all. */
-    pthread_mutex_lock(&uring->mutex);
-    sqe = io_uring_get_sqe(&uring->ring);
     io_uring_prep_nop(sqe);
     io_uring_sqe_set_data(sqe, NULL);
     push(uring);
-    pthread_mutex_unlock(&uring->mutex);
     pthread_join(uring->reaper, NULL);
     io_uring_queue_exit(&uring->ring);
     pthread_mutex_destroy(&uring->mutex);
