@@ -671,10 +671,10 @@ int64_t writeback_some_(struct user_cache *cache, int64_t since)
     return write_picks(cache, picks, count, false);
 }
 
-/* Their memory is 3 % of the budget at most, but for the smallest. */
+/* Their memory is 2.5 % of the budget at most, but for the smallest. */
 int writeback_create_(struct user_engine *user)
 {
-    const uint64_t memory = user->options.bytes / 32;
+    const uint64_t memory = user->options.bytes / 40;
     const uint32_t size = memory < LEAST_BATCH  ? LEAST_BATCH
                           : memory < MOST_BATCH ? (uint32_t)memory / FOLIO_BLOCK * FOLIO_BLOCK
                                                 : MOST_BATCH;
