@@ -60,7 +60,7 @@ dump()
 {
     command -v abidw >/dev/null || not_tested 'no libabigail (Debian: abigail-tools)'
     quietly cmake -S . -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DTWOSTATE_TESTS=OFF \
-        -DTWOSTATE_BENCH=OFF -DTWOSTATE_EXAMPLES=OFF
+        -DTWOSTATE_BENCH=OFF -DTWOSTATE_EXAMPLES=OFF "-DCMAKE_C_FLAGS=-ffile-prefix-map=$PWD/="
     quietly cmake --build "$work/build" --parallel 2 --target twostate_shared twostate_io_shared
     mkdir -p "$1"
     uname -m >"$1/machine"
