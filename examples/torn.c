@@ -9,48 +9,40 @@
 static struct twostate_lock lock;
 static int fd, locking, stop;
 
-static void *write_records(void *unused)
+/* Whoever writes has state A, beside other writers; whoever reads has B. Whether the halves differ. */
+static int record(enum twostate_state state, long n[2])
 {
-    for (long n = 1; !__atomic_load_n(&stop, __ATOMIC_RELAXED); n++) {
-        if (locking)
-            twostate_lock_acquire(&lock, TWOSTATE_A); /* beside those who write other records */
-        if (pwrite(fd, &n, sizeof(n), 0) < 0 || pwrite(fd, &n, sizeof(n), 4096) < 0)
-            perror("pwrite");
-        if (locking)
-            twostate_lock_release(&lock, TWOSTATE_A);
-    }
-    return unused;
+    if (locking)
+        twostate_lock_acquire(&lock, state);
+    for (int i = 0; i < 2; i++)
+        if ((state == TWOSTATE_A ? pwrite(fd, &n[i], sizeof(long), 4096L * i)
+                                 : pread(fd, &n[i], sizeof(long), 4096L * i)) < 0)
+            perror("record");
+    if (locking)
+        twostate_lock_release(&lock, state);
+    return n[0] != n[1];
 }
 
-static long read_records(long most_reads, long most_torn)
+static void *write_records(void *unused)
 {
-    long torn = 0, first = 0, second = 0;
-
-    for (long i = 0; i < most_reads && torn < most_torn; i++) {
-        if (locking)
-            twostate_lock_acquire(&lock, TWOSTATE_B); /* beside other readers */
-        if (pread(fd, &first, sizeof(first), 0) < 0 || pread(fd, &second, sizeof(second), 4096) < 0)
-            perror("pread");
-        if (locking)
-            twostate_lock_release(&lock, TWOSTATE_B);
-        torn += first != second;
-    }
-    return torn;
+    for (long n[2] = {1, 1}; !__atomic_load_n(&stop, __ATOMIC_RELAXED); n[1] = ++n[0])
+        record(TWOSTATE_A, n);
+    return unused;
 }
 
 int main(void)
 {
     FILE *file = tmpfile();
+    long torn[2] = {0}, seen[2] = {0};
     pthread_t writer;
-    long torn[2] = {0};
 
     if (file == NULL || ftruncate(fd = fileno(file), 8192) != 0)
         return 2;
-    for (locking = 0; locking < 2; locking++) {
-        stop = 0;
+    for (locking = 0; locking < 2; locking++, stop = 0) {
         if (pthread_create(&writer, NULL, write_records, NULL) != 0)
             return 2;
-        torn[locking] = locking ? read_records(1000, 1000) : read_records(100000000, 100);
+        for (int i = 0; i < (locking ? 1000 : 100000000) && torn[locking] < 100; i++)
+            torn[locking] += record(TWOSTATE_B, seen);
         __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
         pthread_join(writer, NULL);
     }
