@@ -83,7 +83,7 @@ static struct twostate_iopair pair; /* requests share it, a snapshot has it alon
 static struct twostate_grants grants;
 static struct request slots[SLOTS];
 static struct request *idle;
-static struct list refused; /* by the engine, for now */
+static struct list refused; /* by the engine; tried again when a request has ended */
 static struct client places[CLIENTS], *vacant;
 static struct client *deaf;    /* clients to read when there are slots again */
 static struct client *leaving; /* their places are vacant at the end of the turn */
