@@ -330,7 +330,11 @@ static void nowait_is_not_durable(void **state)
     char byte = 0;
 
     assert_int_equal(twostate_pwrite(f->file, "abc", 3, 0, 0), 3);
+    const uint32_t before = inject_count(CALL_WRITE);
+
     assert_int_equal(twostate_pwrite(f->file, "x", 1, 0, both), -EAGAIN);
+    assert_int_equal(inject_count(CALL_WRITE),
+                     before); /* the kernel was not asked: it might wait */
     assert_int_equal(twostate_pread(f->file, &byte, 1, 0, 0), 1);
     assert_int_equal(byte, 'a');
 }
