@@ -113,6 +113,7 @@ bool file_is_free(struct twostate_file *file)
 {
     struct twostate_iopair_info info = {0};
 
+    AWAIT(!load(&file->ahead.busy)); /* it goes on after the read, with a hold of its own */
     lease_call_in_(&file->lease);
     info = twostate_iopair_query(&file->pair);
     lease_allow_(&file->lease);
