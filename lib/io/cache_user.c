@@ -5,6 +5,7 @@
  * Of a valid block that holds the end of file, the rest is zero; no block beyond it is valid. So a
  * file grows over zeroes, whoever makes it grow.
  */
+#include "dirty.h"
 #include "span.h"
 
 #include <errno.h>
@@ -49,7 +50,7 @@ static int64_t cache_read_dirty(struct cache *base, struct cursor *cursor, int64
 /* What is written on disk, and is dirty, may lie behind the end that the file has there. */
 static bool may_pass_end(struct user_cache *cache, int64_t from, int64_t to)
 {
-    return to > user_size_(cache) || !writeback_clean_(cache, from, to);
+    return to > user_size_(cache) || !dirty_clean_(cache, from, to);
 }
 
 static int cache_prepare(struct cache *base, int64_t offset, int64_t length,
@@ -63,7 +64,7 @@ static int cache_prepare(struct cache *base, int64_t offset, int64_t length,
         return -EAGAIN;
     if (kept && user_keep_(cache, offset, offset + length, kept))
         return 0;
-    if (!writeback_clean_(cache, offset, offset + length)) {
+    if (!dirty_clean_(cache, offset, offset + length)) {
         if (nowait)
             return -EAGAIN;
         result = user_write_back_(cache, offset, length);
@@ -104,7 +105,7 @@ static void cut(struct user_cache *cache, int64_t size)
     if (!span_lock_(&span, TWOSTATE_EXCLUSIVE, false))
         return;
     within = span_within(&span, size);
-    writeback_settle_(cache, span.folios[0], folio_blocks(within, within + 1));
+    dirty_settle_(cache, span.folios[0], folio_blocks(within, within + 1));
     memset(span.folios[0]->data + within, 0, (size_t)rest);
     span_unlock_(&span);
 }

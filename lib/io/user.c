@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the user caches of an engine share: made when the first file is opened that has one. */
 #include "user.h"
+#include "batch.h"
+#include "dirty.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,7 +32,7 @@ static void init_locks(struct user_engine *user)
 
 static void free_user(struct user_engine *user)
 {
-    writeback_destroy_(user);
+    batches_destroy_(user);
     if (user->arena)
         arena_destroy_(user->arena);
     pthread_cond_destroy(&user->batch_free);
@@ -55,7 +57,7 @@ int user_create_(const struct user_options *options, struct backend *backend,
     init_locks(user);
     result = arena_create_(options->bytes, evict, flusher_press_, user, &user->arena);
     if (result == 0)
-        result = writeback_create_(user);
+        result = batches_create_(user);
     if (result == 0)
         result = flusher_start_(user);
     if (result)
@@ -93,11 +95,11 @@ int user_set_disk_size_(struct user_cache *cache, int64_t size)
     const int saved = errno;
     int result = 0;
 
-    writeback_hold_(cache);
+    dirty_hold_(cache);
     do {
         result = ftruncate(cache->fd, size) < 0 ? -errno : 0;
     } while (result == -EINTR);
-    writeback_go_on_(cache);
+    dirty_go_on_(cache);
     errno = saved;
     return result;
 }

@@ -102,16 +102,6 @@ int writeback_all_(struct user_cache *cache);
    write nothing, an error. */
 int64_t writeback_some_(struct user_cache *cache, int64_t since);
 
-/* The folio's lock is held exclusive. Blocks became dirty. */
-void writeback_dirtied_(struct user_cache *cache, struct folio *folio, uint32_t blocks);
-/* The same. Waits until none of the blocks is being written; and forgets that they are dirty. */
-void writeback_settle_(struct user_cache *cache, struct folio *folio, uint32_t blocks);
-void writeback_forget_(struct user_cache *cache, struct folio *folio, uint32_t blocks);
-
-/* Waits until nothing is on its way to the disk, and keeps it so until writeback_go_on_. */
-void writeback_hold_(struct user_cache *cache);
-void writeback_go_on_(struct user_cache *cache);
-
 /*
  * When something is written behind the block that holds the end of file on disk, the file system fills
  * that block with zeroes, in its own cache; it may write them, and the size with them, before our block
@@ -119,13 +109,6 @@ void writeback_go_on_(struct user_cache *cache);
  * false, and nothing is done, if there is such a block.
  */
 bool writeback_end_first_(struct user_cache *cache, bool nowait);
-
-/* Whether the blocks that [from, to) touches are on disk; stays so if nobody may write. */
-bool writeback_clean_(struct user_cache *cache, int64_t from, int64_t to);
-
-/* Write-back's memory. 0 or -ENOMEM. */
-int writeback_create_(struct user_engine *user);
-void writeback_destroy_(struct user_engine *user);
 
 /* Waits until less is dirty than may be; with nowait -EAGAIN instead. No folio is locked. */
 int flusher_throttle_(struct user_engine *user, bool nowait);

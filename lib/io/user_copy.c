@@ -6,6 +6,7 @@
  * at the last: that is what makes it atomic. The size is raised while they are locked, so write-back
  * never finds a dirty byte beyond the end of file, and whoever knows the new size finds the data.
  */
+#include "dirty.h"
 #include "span.h"
 
 #include <errno.h>
@@ -166,7 +167,7 @@ int64_t user_read_dirty_(struct user_cache *cache, struct cursor *cursor, int64_
     struct span span; /* large: filled in as far as it is used */
     bool valid = false;
 
-    if (offset >= end || writeback_clean_(cache, offset, end))
+    if (offset >= end || dirty_clean_(cache, offset, end))
         return -EAGAIN;
     span_init_(&span, cache, offset, end - offset);
     if (!span_lock_(&span, TWOSTATE_SHARED, true))
@@ -218,7 +219,7 @@ static void made_dirty(struct span *span, int64_t from, int64_t to)
         struct folio *folio = span_folio(span, from);
 
         folio->valid |= blocks;
-        writeback_dirtied_(span->cache, folio, blocks);
+        dirty_mark_(span->cache, folio, blocks);
         from += end - within;
     }
 }

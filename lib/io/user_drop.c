@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Taking folios, or some of their blocks, out of a user cache. */
+#include "dirty.h"
 #include "user.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ static void drop_locked(struct user_cache *cache, struct folio *folio, uint32_t 
     const uint32_t both = blocks | blocks << 16;
 
     if (how == DROP_EVERYTHING)
-        writeback_forget_(cache, folio, blocks);
+        dirty_forget_(cache, folio, blocks);
     if (__atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE) & both)
         twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
     else

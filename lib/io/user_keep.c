@@ -10,6 +10,7 @@
  * That is for whole blocks, in a few folios that are to be had at once: else what is dirty is written
  * back first.
  */
+#include "dirty.h"
 #include "user.h"
 
 #include <errno.h>
@@ -112,7 +113,7 @@ static int64_t let_go(struct user_cache *cache, struct folio *folio, int64_t fro
         twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
         return stays;
     }
-    writeback_forget_(cache, folio, blocks);
+    dirty_forget_(cache, folio, blocks);
     user_drop_locked_(cache, folio, blocks);
     return stays;
 }
