@@ -111,7 +111,7 @@ int64_t twostate_seek(struct twostate_file *file, int64_t offset, int whence)
     if (result)
         return result;
     file_begin_(file, TWOSTATE_BUFFERED_READ, &hold, false);
-    result = file->cache->ops->write_back(file->cache, 0, INT64_MAX);
+    result = file->cache->ops->write_back(file->cache, offset, INT64_MAX - offset);
     if (result == 0) {
         result = lseek(file->fd, offset, whence);
         result = result < 0 ? -errno : result;

@@ -287,6 +287,25 @@ static void end_goes_first(void **state)
     free(data);
 }
 
+/* What lies before the place that is asked about is nobody's business. */
+static void seek_writes_what_follows(void **state)
+{
+    struct fixture *f = *state;
+    char *data = memory_new(4096);
+
+    assert_int_equal(twostate_truncate(f->file, (int64_t)(4 * MIB)), 0);
+    assert_int_equal(twostate_pwrite(f->file, data, 4096, 0, 0), 4096);
+    assert_int_equal(twostate_pwrite(f->file, data, 4096, (int64_t)MIB, 0), 4096);
+    assert_int_equal(twostate_pwrite(f->file, data, 4096, (int64_t)(3 * MIB), 0), 4096);
+    assert_int_equal(twostate_seek(f->file, (int64_t)(2 * MIB), SEEK_DATA), 3 * MIB);
+    assert_int_equal(info_of(f).written_back, 4096);
+    assert_int_equal(twostate_seek(f->file, (int64_t)MIB + 5, SEEK_DATA), MIB + 5);
+    assert_int_equal(info_of(f).written_back, 8192);
+    assert_int_equal(twostate_seek(f->file, 0, SEEK_HOLE), 4096);
+    assert_int_equal(info_of(f).written_back, 12288);
+    free(data);
+}
+
 /* A direct write that ends inside a block, whose rest is newer in the cache. */
 static void direct_write_cut_short(void **state)
 {
@@ -570,6 +589,7 @@ int main(void)
         TEST(dirty_bytes_beside_direct_data),
         TEST(direct_write_over_dirty_blocks),
         TEST(end_goes_first),
+        TEST(seek_writes_what_follows),
         TEST(direct_write_cut_short),
         TEST(direct_read_of_dirty_blocks),
         TEST(no_readahead_beside_direct),
