@@ -4,6 +4,7 @@
 #include "util.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 const struct driver *const drivers[DRIVER_COUNT] = {
@@ -15,6 +16,8 @@ const struct driver *const drivers[DRIVER_COUNT] = {
 
 const char *driver_open_error(int error)
 {
+    static char text[128];
+
     if (error == -EBUSY)
         return "somebody has it open through an engine already, and a user cache shares a file "
                "with "
@@ -22,6 +25,11 @@ const char *driver_open_error(int error)
     if (error == -EOPNOTSUPP)
         return "the user cache needs a file system with O_DIRECT, in units of at most 4096 bytes "
                "(EOPNOTSUPP); --cache kernel works everywhere";
+    if (error < DRIVER_SERVE_ERROR) {
+        (void)snprintf(text, sizeof(text), "the engine can't be served as --serve says: %s",
+                       strerror(DRIVER_SERVE_ERROR - error));
+        return text;
+    }
     return strerror(-error);
 }
 

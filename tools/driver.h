@@ -75,7 +75,10 @@ enum { DRIVER_USER, DRIVER_KERNEL, DRIVER_RWLOCK, DRIVER_NONE, DRIVER_COUNT };
 
 extern const struct driver *const drivers[DRIVER_COUNT];
 
-/* Why a file could not be opened: what strerror says, or more where that is no help. */
+/* What open adds to an error of serving the engine, which is not one of the file. */
+#define DRIVER_SERVE_ERROR (-10000)
+
+/* Why a file could not be opened: what strerror says, or more where that is no help. One thread's. */
 const char *driver_open_error(int error);
 
 /* Ends a request: the result, the time, the callback. */

@@ -30,8 +30,8 @@ static int open_file(struct twostate_driver_file *own, const char *path,
     if (error == 0 && options->serve) {
         error = twostate_engine_serve(own->engine, options->name);
         if (error) {
-            complain("--serve: %s", strerror(-error));
             twostate_file_close(own->file);
+            error += DRIVER_SERVE_ERROR;
         }
     }
     return error;

@@ -179,9 +179,12 @@ static void begin_section(struct reader *reader, char *line)
 
 static void read_lines(struct reader *reader, const char *path)
 {
+    static const char byte_order_mark[] = "\xef\xbb\xbf"; /* which some editors begin with */
     char *rest = reader->jobs->text, *line;
     unsigned number = 0;
 
+    if (strncmp(rest, byte_order_mark, strlen(byte_order_mark)) == 0)
+        rest += strlen(byte_order_mark);
     while ((line = strsep(&rest, "\n")) != NULL) {
         die_at(path, ++number);
         cut_comment(line);

@@ -129,10 +129,11 @@ int report_write(json_t *root, const char *path)
     if (file == NULL) {
         error = -errno;
     } else {
+        errno = EIO; /* should it fail for no reason of the system's */
         if (json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(8)) != 0 ||
             fputc('\n', file) == EOF || fflush(file) != 0)
-            error = -EIO;
-        if (fclose(file) != 0)
+            error = -errno;
+        if (fclose(file) != 0 && error == 0)
             error = -errno;
     }
     json_decref(root);

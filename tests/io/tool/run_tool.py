@@ -70,6 +70,8 @@ def files(directory):
                                   text=True)
         check(done.returncode == 2 and done.stderr != "", f"{arguments}: no room for the output")
         check(not os.path.exists(data), "the file is left behind")
+    done = run("run", data, "--ops", "10", "--size", "1M", "--json=/dev/full", status=2)
+    check("/dev/full: No space left" in done.stderr, "why there is no JSON")
     link = os.path.join(directory, "link")
     os.symlink("data", link)
     for name in (data, os.path.join(directory, ".", "data"), link):

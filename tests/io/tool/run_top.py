@@ -118,6 +118,7 @@ def nobody(directory):
     other = os.path.join(directory, "other")
     done = run("run", other, "--ops", "1", f"--serve={path}", status=2)
     check("--serve" in done.stderr, "why not")
+    check(done.stderr.count("\n") == 1, "and it is not the file's fault")
     check("clean" in interrupt(process, 0)[0], "the load was disturbed")
     check(os.listdir(directory) == [], "something is left behind")
     run("run", data, "--lock", "none", "--serve", status=2)

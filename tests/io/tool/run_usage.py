@@ -106,7 +106,7 @@ def jobs(directory):
     """Job files: sections are runs, [global] and the command line are for all of them."""
     data = os.path.join(directory, "data")
     result = os.path.join(directory, "out.json")
-    path = write_jobs(directory, f"""# a comment
+    path = write_jobs(directory, f"""\ufeff# a comment
         [global]
         file = {data}       ; where all of them are
         ops=40
