@@ -92,6 +92,8 @@ static void stopped(int number, siginfo_t *info, void *context)
         found("the library stopped the program");
     if (place_has(info->si_addr))
         found("G7: a lock was touched after it was freed");
+    if (torture.subject->broken) /* what waits with it is freed too soon as well */
+        found("the program crashed");
     signal(number, SIG_DFL); /* again, and for real */
 }
 
