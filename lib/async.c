@@ -11,6 +11,7 @@
  * the lock can't be gone while the bucket's mutex is held and the waiter is in it.
  */
 #include "async.h"
+#include "aligned.h"
 
 #include "probe.h"
 #include "tsan.h"
@@ -49,7 +50,7 @@ struct waiters {
 static struct bucket {
     struct sys_mutex mutex;
     struct waiters queue;
-    uint64_t due; /* in ns, when the first patience ends; 0: no waiter is patient */
+    aligned_u64 due; /* in ns, when the first patience ends; 0: no waiter is patient */
 } buckets[BUCKETS];
 
 /* A forked child has one thread, and nobody in it waits; a mutex may have been another thread's. */

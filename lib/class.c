@@ -2,6 +2,7 @@
 /* Lock classes, in a table by address that is filled only while somebody watches. */
 #include "class.h"
 
+#include "aligned.h"
 #include "holds.h"
 
 #include <errno.h>
@@ -226,7 +227,7 @@ bool class_seen_(const struct twostate_lock *lock)
 /* The caller is using the lock, through a pointer that its own call was not given as const. */
 void class_see_(const struct twostate_lock *lock)
 {
-    uint64_t *word = (uint64_t *)(uintptr_t)&lock->word_;
+    aligned_u64 *word = (aligned_u64 *)(uintptr_t)&lock->word_;
 
     if (!class_seen_(lock))
         __atomic_fetch_or(word, SEEN, __ATOMIC_ACQ_REL);

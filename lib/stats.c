@@ -12,6 +12,7 @@
 #include <twostate/stats.h>
 
 #include "../common/hist.h"
+#include "aligned.h"
 #include "class.h"
 #include "holds.h"
 
@@ -38,9 +39,9 @@ struct tally_group {
     struct times hold;
 };
 
-/* Nothing but counters, so that reset need not know them. */
+/* Nothing but counters, so that reset need not know them; all aligned, as the first one is. */
 struct counters {
-    uint64_t longest_queue;
+    aligned_u64 longest_queue;
     struct tally_group groups[3];
 };
 
@@ -55,19 +56,24 @@ struct tally {
 
 static struct tally *tallies[TALLIES];
 
-static void add(uint64_t *counter, uint64_t by)
+static void add(uint64_t *of, uint64_t by)
 {
+    aligned_u64 *counter = of;
+
     __atomic_fetch_add(counter, by, __ATOMIC_RELAXED);
 }
 
-static uint64_t get(const uint64_t *counter)
+static uint64_t get(const uint64_t *of)
 {
+    const aligned_u64 *counter = of;
+
     return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-static void raise_to(uint64_t *counter, uint64_t value)
+static void raise_to(uint64_t *of, uint64_t value)
 {
-    uint64_t seen = get(counter);
+    aligned_u64 *counter = of;
+    uint64_t seen = get(of);
 
     while (seen < value && !__atomic_compare_exchange_n(counter, &seen, value, false,
                                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED))
@@ -226,7 +232,7 @@ void twostate_stats_reset(void)
         if (tally == NULL)
             return;
         for (size_t i = 0; i < sizeof(tally->counters) / sizeof(uint64_t); i++)
-            __atomic_store_n((uint64_t *)&tally->counters + i, 0, __ATOMIC_RELAXED);
+            __atomic_store_n((aligned_u64 *)&tally->counters + i, 0, __ATOMIC_RELAXED);
     }
 }
 

@@ -13,19 +13,27 @@
 #include <stdint.h>
 #include <time.h>
 
-static inline uint64_t sys_load_(const uint64_t *word)
+#include "aligned.h"
+
+static inline uint64_t sys_load_(const uint64_t *address)
 {
+    const aligned_u64 *word = address;
+
     return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
-static inline void sys_store_(uint64_t *word, uint64_t value)
+static inline void sys_store_(uint64_t *address, uint64_t value)
 {
+    aligned_u64 *word = address;
+
     __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
 /* Acquire, release, or both: one order for every slow step; *seen is updated on failure. */
-static inline bool sys_cas_(uint64_t *word, uint64_t *seen, uint64_t next)
+static inline bool sys_cas_(uint64_t *address, uint64_t *seen, uint64_t next)
 {
+    aligned_u64 *word = address;
+
     return __atomic_compare_exchange_n(word, seen, next, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 

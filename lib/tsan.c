@@ -9,6 +9,7 @@
  */
 #include "tsan.h"
 
+#include "aligned.h"
 #include "class.h"
 #include "sys.h"
 
@@ -103,7 +104,7 @@ static struct set {
 } sets[SETS];
 
 /* How often the runtime's view became wrong: then the threads look at theirs. */
-static uint64_t changes;
+static aligned_u64 changes;
 
 /* Not a mutex of pthreads: the runtime sees those, and would take them for order. */
 static struct set *enter(const struct twostate_lock *lock)

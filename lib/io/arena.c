@@ -22,7 +22,8 @@
 
 #define SMALLEST   4096U
 #define SIZES      5U
-#define MOST       (UINT64_C(1) << 44)  /* bytes: so that folios have numbers of 32 bits */
+#define NUMBERED   (UINT64_C(1) << 44) /* bytes: so that folios have numbers of 32 bits */
+#define MOST       (SIZE_MAX < NUMBERED ? SIZE_MAX : NUMBERED)
 #define TAKEN      UINT32_MAX           /* next_free of a folio that is not free */
 #define AHEAD_PART 128                  /* of the limit is evicted beyond what is needed, */
 #define AHEAD_STEP ((uint64_t)64 << 10) /* in whole steps */
@@ -33,7 +34,7 @@
 
 /* The folios of one size. */
 struct pool {
-    uint64_t size;
+    size_t size;
     uint32_t most;
     uint32_t begun; /* the descriptors before it have been used; atomic */
     char *memory;   /* NULL: no folio of this size was wanted yet */
@@ -84,7 +85,7 @@ int arena_create_(uint64_t limit, void (*evict)(struct folio *folio),
     pthread_mutex_init(&arena->mutex, NULL);
     CDS_INIT_LIST_HEAD(&arena->waiters);
     for (unsigned i = 0; i < SIZES; i++)
-        arena->pools[i].size = (uint64_t)SMALLEST << i;
+        arena->pools[i].size = (size_t)SMALLEST << i;
     *created = arena;
     return 0;
 }
@@ -94,6 +95,11 @@ static size_t descriptor_bytes(const struct pool *pool)
     return pool->most * sizeof(pool->folios[0]);
 }
 
+static size_t memory_bytes(const struct pool *pool)
+{
+    return pool->most * pool->size;
+}
+
 void arena_destroy_(struct arena *arena)
 {
     for (struct pool *pool = arena->pools; pool < arena->pools + SIZES; pool++) {
@@ -101,14 +107,14 @@ void arena_destroy_(struct arena *arena)
             continue;
         twostate_validate_free(pool->folios, pool->begun * sizeof(pool->folios[0]));
         munmap(pool->folios, descriptor_bytes(pool));
-        munmap(pool->memory, pool->most * pool->size);
+        munmap(pool->memory, memory_bytes(pool));
     }
     pthread_mutex_destroy(&arena->mutex);
     free(arena);
 }
 
 /* Address space; memory comes when it is touched. */
-static void *get_range(uint64_t bytes)
+static void *get_range(size_t bytes)
 {
     void *range = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -120,7 +126,7 @@ static bool begin_pool(struct arena *arena, struct pool *pool)
 {
     pool->most = (uint32_t)(arena->limit / pool->size);
     pool->folios = get_range(descriptor_bytes(pool));
-    pool->memory = pool->folios ? get_range(pool->most * pool->size) : NULL;
+    pool->memory = pool->folios ? get_range(memory_bytes(pool)) : NULL;
     if (pool->memory == NULL) {
         if (pool->folios)
             munmap(pool->folios, descriptor_bytes(pool));
@@ -130,14 +136,14 @@ static bool begin_pool(struct arena *arena, struct pool *pool)
        of one size never take more than the budget. They would take memory that nobody counts for a few
        descriptors; or for folios that are cold beside ones that aren't, as happens once there are
        several sizes. */
-    madvise(pool->memory, pool->most * pool->size, MADV_HUGEPAGE);
+    madvise(pool->memory, memory_bytes(pool), MADV_HUGEPAGE);
     if (descriptor_bytes(pool) < HUGE_FROM)
         madvise(pool->folios, descriptor_bytes(pool), MADV_NOHUGEPAGE);
     for (struct pool *other = arena->pools; other < arena->pools + SIZES; other++) {
         if (other == pool || other->memory == NULL)
             continue;
-        madvise(other->memory, other->most * other->size, MADV_NOHUGEPAGE);
-        madvise(pool->memory, pool->most * pool->size, MADV_NOHUGEPAGE);
+        madvise(other->memory, memory_bytes(other), MADV_NOHUGEPAGE);
+        madvise(pool->memory, memory_bytes(pool), MADV_NOHUGEPAGE);
     }
     return true;
 }
@@ -428,7 +434,7 @@ static void wait_ms(struct arena *arena, struct waiter *waiter, unsigned ms)
     struct timespec until;
 
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += ms * 1000000L;
+    until.tv_nsec += (long)ms * 1000000;
     if (until.tv_nsec >= 1000000000L) {
         until.tv_nsec -= 1000000000L;
         until.tv_sec++;

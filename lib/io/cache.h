@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "../aligned.h"
 #include "cursor.h"
 
 struct cache;
@@ -82,7 +83,7 @@ struct user_file {
     int fd;
     int direct_fd;
     int sync_fd;
-    int64_t *size; /* atomic */
+    aligned_s64 *size; /* atomic */
     /* To call fetch soon, in another thread, with a path held; false: not now. */
     bool (*read_ahead)(void *context, int64_t from, int64_t length);
     void *context;

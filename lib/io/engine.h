@@ -11,6 +11,7 @@
 #include <twostate/iolock.h>
 #include <twostate/iopair.h>
 
+#include "../aligned.h"
 #include "backend.h"
 #include "cache.h"
 #include "commit.h"
@@ -67,7 +68,7 @@ struct twostate_file {
     bool block_device;
     bool writable;
     pthread_mutex_t size_lock; /* held by who raises the size through the cache */
-    int64_t known_size;        /* the file is at least this large; atomic */
+    aligned_s64 known_size;    /* the file is at least this large; atomic */
     struct commit syncs;       /* fsync: see durable.c */
     struct waiting waiting;
     struct readahead ahead;

@@ -189,9 +189,9 @@ static size_t size_of(const struct index_node *node)
     return sizeof(*node) + (node->full ? FULL : SMALL) * sizeof(node->slots[0]);
 }
 
-static void count_bytes(struct index *index, uint64_t by)
+static void count_bytes(struct index *index, int64_t by)
 {
-    __atomic_store_n(&index->bytes, index->bytes + by, __ATOMIC_RELAXED);
+    __atomic_store_n(&index->bytes, index->bytes + (uint64_t)by, __ATOMIC_RELAXED);
 }
 
 static struct index_node *new_node(struct index *index, unsigned shift, bool full)
@@ -204,14 +204,14 @@ static struct index_node *new_node(struct index *index, unsigned shift, bool ful
     node->shift = (uint8_t)shift;
     node->full = full;
     memset(node->keys, NO_KEY, sizeof(node->keys));
-    count_bytes(index, size_of(node));
+    count_bytes(index, (int64_t)size_of(node));
     return node;
 }
 
 /* Nobody has seen the node. */
 static void drop_node(struct index *index, struct index_node *node)
 {
-    count_bytes(index, -size_of(node));
+    count_bytes(index, -(int64_t)size_of(node));
     free(node);
 }
 
@@ -243,7 +243,7 @@ void index_reclaim_(void)
 
 static void retire(struct index *index, struct index_node *node)
 {
-    count_bytes(index, -size_of(node));
+    count_bytes(index, -(int64_t)size_of(node));
     pthread_mutex_lock(&retired.mutex);
     node->next = retired.first;
     retired.first = node;

@@ -11,13 +11,15 @@
 
 #include <pthread.h>
 
+#include "../aligned.h"
+
 struct folio;
 struct index_node;
 
 struct index {
     pthread_mutex_t mutex;   /* changes */
     struct index_node *root; /* RCU */
-    uint64_t bytes;          /* atomic */
+    aligned_u64 bytes;       /* atomic */
 };
 
 /* Any number of folios up to 2^63 - 1. */

@@ -21,6 +21,8 @@
  */
 #include "lease.h"
 
+#include "../aligned.h"
+
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
@@ -34,8 +36,8 @@
 #define PATIENT_REQUESTS 64 /* that long nobody else wanted anything: a lease pays */
 
 struct slot {
-    uint64_t lease; /* that the thread is in, its address; only the thread writes it; atomic */
-    uint64_t mark;  /* that the thread is to count itself out of; atomic */
+    aligned_u64 lease; /* that the thread is in, its address; only the thread writes it; atomic */
+    aligned_u64 mark;  /* that the thread is to count itself out of; atomic */
     char rest[LINE - 2 * sizeof(uint64_t)];
 };
 
@@ -52,7 +54,7 @@ struct lease_slots {
 
 static struct lease_slots own
     __attribute__((aligned(LINE))) = {.ending = PTHREAD_MUTEX_INITIALIZER};
-static uint64_t taken[SLOTS / 64]; /* atomic */
+static aligned_u64 taken[SLOTS / 64]; /* atomic */
 static pthread_key_t end_of_thread;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool prepared;

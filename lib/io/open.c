@@ -50,8 +50,11 @@ static void ask_alignment(struct twostate_file *file, const struct stat *st)
     struct statx stx;
 
     file->direct_memory = file->direct_offset = (uint32_t)st->st_blksize;
-    if (statx(file->direct_fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) < 0 ||
+    if (statx(file->direct_fd, "", AT_EMPTY_PATH, STATX_DIOALIGN | STATX_MNT_ID, &stx) < 0 ||
         (stx.stx_mask & STATX_DIOALIGN) == 0)
+        return;
+    /* No mount has the number 0: an emulator passes the mask on, but no members that are new to it. */
+    if ((stx.stx_mask & STATX_MNT_ID) && stx.stx_mnt_id == 0)
         return;
     if (stx.stx_dio_offset_align == 0) {
         close(file->direct_fd);

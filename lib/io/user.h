@@ -15,6 +15,7 @@
 
 #include <urcu/list.h>
 
+#include "../aligned.h"
 #include "arena.h"
 #include "backend.h"
 #include "cache.h"
@@ -46,9 +47,9 @@ struct user_engine {
     bool stop;
     pthread_t flusher;
 
-    uint64_t dirty;        /* bytes of listed folios; atomic, as the following */
-    uint64_t misses;       /* folios */
-    uint64_t written_back; /* bytes */
+    aligned_u64 dirty;        /* bytes of listed folios; atomic, as the following */
+    aligned_u64 misses;       /* folios */
+    aligned_u64 written_back; /* bytes */
 };
 
 struct user_cache {
@@ -62,7 +63,7 @@ struct user_cache {
     struct arena_layout layout; /* of its folios */
     int fd;                     /* the kernel's cache: for the tail, and to change the size */
     int direct_fd;
-    int64_t *size; /* the file's, atomic */
+    aligned_s64 *size; /* the file's, atomic */
     bool block_device;
     struct commit data_sync; /* fdatasync for who wrote with DSYNC */
     int sync_fd;
@@ -79,9 +80,9 @@ struct user_cache {
     /* Read-ahead. The window that was read ahead last ends at `ahead`. */
     bool (*read_ahead)(void *context, int64_t from, int64_t length);
     void *context;
-    int64_t window;   /* bytes */
-    int64_t ahead;    /* atomic */
-    int64_t last_end; /* of the last read that found something missing; atomic */
+    int64_t window;       /* bytes */
+    aligned_s64 ahead;    /* atomic */
+    aligned_s64 last_end; /* of the last read that found something missing; atomic */
 };
 
 /* 0, -ENOMEM, or what pthread_create answers. */

@@ -7,6 +7,8 @@
 
 #include <twostate/iopair.h>
 
+#include "../aligned.h"
+
 /* 4 buckets to each power of two, from 1024 ns on: a percentile is right to a quarter. */
 #define WAIT_STEPS   4
 #define WAIT_BUCKETS (31 * WAIT_STEPS)
@@ -21,9 +23,9 @@ enum wait_kind {
 
 /* Zeroed: none. All members are atomic. */
 struct waits {
-    uint64_t count;
-    uint64_t total_ns;
-    uint64_t max_ns;
+    aligned_u64 count;
+    aligned_u64 total_ns;
+    aligned_u64 max_ns;
     uint32_t buckets[WAIT_BUCKETS];
 };
 

@@ -41,6 +41,12 @@ static _Thread_local bool spared;
 /* What the linker calls the functions that are wrapped, and those that wrap them. */
 #define REAL(name) __real_##name
 #define WRAP(name) __wrap_##name
+#if __SIZEOF_LONG__ == 4 /* those that know of a 64-bit time_t have other names */
+#define __real_fstat64 __real___fstat64_time64
+#define __wrap_fstat64 __wrap___fstat64_time64
+#define __real_ioctl   __real___ioctl_time64
+#define __wrap_ioctl   __wrap___ioctl_time64
+#endif
 int REAL(open64)(const char *path, int flags, ...);
 int REAL(fstat64)(int fd, struct stat *st);
 ssize_t REAL(preadv64v2)(int fd, const struct iovec *iov, int count, off_t offset, int flags);

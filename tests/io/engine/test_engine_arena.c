@@ -11,11 +11,15 @@
 
 static void refused(void **state)
 {
+    /* More than there are numbers, or addresses of 32 bits. */
+    const uint64_t too_much[] = {UINT64_MAX, UINT64_C(1) << (sizeof(void *) == 4 ? 32 : 45) | MIB};
     struct arena *arena = NULL;
 
     (void)state;
-    assert_int_equal(
-        arena_create_(UINT64_MAX, arena_note_evicted, arena_note_pressed, NULL, &arena), -ENOMEM);
+    for (size_t i = 0; i < sizeof(too_much) / sizeof(too_much[0]); i++)
+        assert_int_equal(
+            arena_create_(too_much[i], arena_note_evicted, arena_note_pressed, NULL, &arena),
+            -ENOMEM);
     inject_error(CALL_ALLOCATE, 1, 1, ENOMEM);
     assert_int_equal(arena_create_(MIB, arena_note_evicted, arena_note_pressed, NULL, &arena),
                      -ENOMEM);
@@ -187,7 +191,7 @@ static void not_owned(void **state)
 }
 
 /* Pages with memory among the first `bytes` of a size, where its first folio is. */
-static uint64_t resident(const char *first, uint64_t bytes)
+static uint64_t resident(const char *first, size_t bytes)
 {
     static unsigned char pages[4096];
     uint64_t count = 0;
