@@ -2,8 +2,10 @@
 /*
  * bench_io direct: what the engine adds to direct IO. 4 KiB at random, a fixed number in flight,
  * each completion starts the next: the engine's asynchronous calls against a bare liburing loop, on
- * one file. The engine opens it anew for each run, with either cache; its completions come in its
- * own thread, or, "polled", in the thread that starts them, as in the bare loop.
+ * one file. The engine opens it anew for each run, with either cache. Its callbacks come in its own
+ * thread, or in the one that starts the requests: "polled", when poll(2) says that they are due, or
+ * "waited", by the call that waits for them and for nothing else, which is what the bare loop does.
+ * All have the same depth, kind of memory and descriptor (O_DIRECT, nothing registered).
  */
 #include <errno.h>
 #include <liburing.h>
@@ -109,6 +111,19 @@ static void by_thread(struct load *load)
             ;
 }
 
+static void by_waiting(struct load *load, struct twostate_engine *engine)
+{
+    load->left = load->depth;
+    for (unsigned i = 0; i < load->depth; i++)
+        engine_start(&load->slots[i]);
+    while (load->left > 0) {
+        const int made = twostate_engine_wait(engine, load->depth, -1);
+
+        if (made < 0)
+            io_die("waiting for the engine", -made);
+    }
+}
+
 static void by_polling(struct load *load, struct twostate_engine *engine)
 {
     struct pollfd readable = {.fd = twostate_engine_fd(engine), .events = POLLIN};
@@ -126,15 +141,19 @@ static void by_polling(struct load *load, struct twostate_engine *engine)
     }
 }
 
-static void by_twostate(struct load *load, enum twostate_cache cache, bool polled)
+enum completions { THREAD, POLLED, WAITED };
+
+static void by_twostate(struct load *load, enum twostate_cache cache, enum completions completions)
 {
-    const struct twostate_engine_options options = {.polled = polled};
+    const struct twostate_engine_options options = {.polled = completions != THREAD};
     struct io_engine engine = io_engine_open(load->file, &io_twostate, cache, &options);
 
     load->twostate = engine.file;
-    load->polled = polled;
+    load->polled = options.polled;
     load_starts(load);
-    if (polled)
+    if (completions == WAITED)
+        by_waiting(load, engine.engine);
+    else if (completions == POLLED)
         by_polling(load, engine.engine);
     else
         by_thread(load);
@@ -144,17 +163,22 @@ static void by_twostate(struct load *load, enum twostate_cache cache, bool polle
 
 static void by_user(struct load *load)
 {
-    by_twostate(load, TWOSTATE_CACHE_USER, false);
+    by_twostate(load, TWOSTATE_CACHE_USER, THREAD);
 }
 
 static void by_user_polled(struct load *load)
 {
-    by_twostate(load, TWOSTATE_CACHE_USER, true);
+    by_twostate(load, TWOSTATE_CACHE_USER, POLLED);
+}
+
+static void by_user_waited(struct load *load)
+{
+    by_twostate(load, TWOSTATE_CACHE_USER, WAITED);
 }
 
 static void by_kernel_cache(struct load *load)
 {
-    by_twostate(load, TWOSTATE_CACHE_KERNEL, false);
+    by_twostate(load, TWOSTATE_CACHE_KERNEL, THREAD);
 }
 
 static void ring_start(struct io_uring *ring, struct slot *slot)
@@ -207,12 +231,13 @@ static void by_liburing(struct load *load)
 
 static const struct impl {
     const char *name;
-    const char *completions; /* are called back in a thread of the engine's, or polled */
+    const char *completions;
     void (*run)(struct load *load);
 } impls[] = {{"twostate_user", "thread", by_user},
              {"twostate_user", "polled", by_user_polled},
+             {"twostate_user", "waited", by_user_waited},
              {"twostate_kernel", "thread", by_kernel_cache},
-             {"liburing", "polled", by_liburing}};
+             {"liburing", "waited", by_liburing}};
 
 #define IMPLS ((unsigned)COUNT(impls))
 

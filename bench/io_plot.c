@@ -38,10 +38,11 @@ static int number_of(const json_t *row, const char *key)
 
 static void name_bar(const json_t *row, char bar[TEXT])
 {
-    const bool polled = strcmp(text_of(row, "completions"), "polled") == 0;
+    const char *how = text_of(row, "completions");
+    const bool plain =
+        *how == '\0' || strcmp(how, "thread") == 0 || strcmp(text_of(row, "impl"), "liburing") == 0;
 
-    snprintf(bar, TEXT, "%s%s", text_of(row, "impl"),
-             polled && strcmp(text_of(row, "impl"), "liburing") != 0 ? ", polled" : "");
+    snprintf(bar, TEXT, "%s%s%s", text_of(row, "impl"), plain ? "" : ", ", plain ? "" : how);
 }
 
 static void name_group(const json_t *row, char group[TEXT])

@@ -11,6 +11,7 @@
 #define twostate_engine_fd      nolock_engine_fd
 #define twostate_engine_poll    nolock_engine_poll
 #define twostate_engine_query   nolock_engine_query
+#define twostate_engine_wait    nolock_engine_wait
 #define twostate_fallocate      nolock_fallocate
 #define twostate_fdatasync      nolock_fdatasync
 #define twostate_file_close     nolock_file_close

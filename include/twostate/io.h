@@ -28,7 +28,8 @@
  *   -EFBIG       offset + length does not fit into 63 bits (writes; reads stop at the end of file)
  *   -EBADF       the file is being closed, or was opened without the needed access
  *   -EOPNOTSUPP  an unknown flag, or something that the file system does not have
- *   -ENOMEM      out of memory; nothing was done
+ *   -ENOMEM      out of memory, or of a user cache's, which is full of other files' data that can't be
+ *                written back; nothing was done
  *   -EDEADLK     a call that waits was made from a completion callback (see twostate_preadv_async)
  *   and what the kernel answers: -EIO, -ENOSPC, -EDQUOT, ...
  *
@@ -95,7 +96,8 @@ struct twostate_engine_options {
     unsigned workers;     /* threads for asynchronous requests that may block, 1 to 256; 0: 4 */
     unsigned requests;    /* asynchronous ones accepted and not yet called back, at most; more are
                              refused with -EBUSY; 0: 65536 */
-    bool polled; /* callbacks are made by twostate_engine_poll, not by the engine's threads */
+    bool polled; /* callbacks are made by twostate_engine_poll and twostate_engine_wait, not by the
+                    engine's threads */
     uint64_t cache_bytes;   /* memory for data, at least 4 MiB; 0: 256 MiB */
     unsigned dirty_percent; /* of it that may be waiting to be written back, 1 to 90; 0: 40 */
     unsigned writeback_ms;  /* what has been dirty for so long is written back; 0: 5000 */
@@ -151,9 +153,23 @@ TWOSTATE_API int twostate_engine_backend(const struct twostate_engine *engine);
 TWOSTATE_API int twostate_engine_poll(struct twostate_engine *engine, unsigned most);
 
 /*
+ * The same, but if none is due it waits for one, for so many milliseconds; negative: without a limit.
+ * A signal does not end the wait.
+ *
+ * For a loop that waits for nothing else: as long as nobody has called twostate_engine_fd, whoever
+ * waits or polls takes the completions from the kernel himself, as one thread with an io_uring of its
+ * own does, and what callbacks submit goes to the kernel when the last of them has returned. Any
+ * thread may wait, several at once, and any may start requests meanwhile. If nobody does either for a
+ * millisecond or two a thread of the engine completes requests: then locks do not wait for a loop
+ * that is late, only callbacks do.
+ */
+TWOSTATE_API int twostate_engine_wait(struct twostate_engine *engine, unsigned most,
+                                      int timeout_ms);
+
+/*
  * Of a polled engine: a descriptor that is readable while callbacks are due, for poll(2), epoll and
- * io_uring. It is the engine's: only wait for it; poll makes it unreadable. -EINVAL: null, or not
- * polled.
+ * io_uring. It is the engine's: only wait for it; poll makes it unreadable. From this call on a thread
+ * of the engine completes requests, for it has to see to the descriptor. -EINVAL: null, or not polled.
  */
 TWOSTATE_API int twostate_engine_fd(struct twostate_engine *engine);
 
@@ -269,8 +285,9 @@ TWOSTATE_API ssize_t twostate_append(struct twostate_file *file, const struct io
 /*
  * Called once for each asynchronous request that was accepted, with what the synchronous call would
  * have returned, with no lock held: in a thread of the engine, maybe before the accepting call has
- * returned; in a polled engine only in twostate_engine_poll and twostate_file_close. It may start
- * other asynchronous requests; calls that wait return -EDEADLK here.
+ * returned; in a polled engine only in twostate_engine_poll, twostate_engine_wait and
+ * twostate_file_close. It may start other asynchronous requests; calls that wait return -EDEADLK
+ * here.
  */
 typedef void twostate_done(void *arg, ssize_t result);
 
@@ -306,7 +323,9 @@ TWOSTATE_API int twostate_cancel(struct twostate_file *file, void *arg);
  * fsync, fdatasync and DSYNC write of it returns that error, until the file is closed.
  * The user cache does not forget: what it could not write stays dirty, the sync that could not
  * write it returns the error, and the next one tries again; 0 says that all of it is on disk. Only
- * an error of fsync(2) itself, after the data was written, stays.
+ * an error of fsync(2) itself, after the data was written, stays. A request that would have to wait for
+ * such data of its own file to be written returns the error too; other files are not concerned, until
+ * their requests find no memory: then, and if nothing else is dirty, they return -ENOMEM.
  */
 TWOSTATE_API int twostate_fsync(struct twostate_file *file);
 TWOSTATE_API int twostate_fdatasync(struct twostate_file *file);

@@ -10,7 +10,7 @@
  * ever does. So a request in flight always completes, and with it the lock that a worker waits for.
  *
  * Callbacks are made by the thread that completes the request, or, in a polled engine, wait for
- * whoever polls.
+ * whoever polls, who may be that thread.
  *
  * A request can be cancelled while it is in a list: of those that wait for the mode, of the workers'
  * jobs, or of the backend's. Whoever takes it out of the list, with that list's mutex held, carries
@@ -552,6 +552,7 @@ static void shut_polled(struct twostate_file *file, struct due *due)
 
 void file_shut_(struct twostate_file *file)
 {
+    backend_recall_(file->engine->backend);
     if (file->engine->due)
         shut_polled(file, file->engine->due);
     else

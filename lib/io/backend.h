@@ -22,8 +22,7 @@ struct backend_op {
     int64_t offset;
     int rw_flags; /* RWF_... */
     bool write;
-    uint32_t submitted; /* orders the submitter's stores before the completion's loads */
-    int64_t result;     /* bytes or -errno, for done */
+    int64_t result; /* bytes or -errno, for done */
     void (*done)(struct backend_op *op);
 };
 
@@ -38,6 +37,25 @@ struct backend_ops {
        NULL: a backend that begins each at once. */
     void (*take)(struct backend *backend, job_match *match, const void *context,
                  struct cds_list_head *taken);
+    /*
+     * Instead of the backend's threads, which then leave it to the caller: false, and another thread
+     * is doing so. NULL, as the next five: it can't be done.
+     */
+    bool (*enter)(struct backend *backend);
+    /*
+     * In between: hands on what this thread has collected, waits so many ns (INT64_MAX: without a
+     * limit) for an op that completes, and moves those that have (their jobs) to `completed`, for
+     * the caller to call done, best after leave. May return early.
+     */
+    void (*poll)(struct backend *backend, int64_t ns, struct cds_list_head *completed);
+    /* The threads wait a little whether he comes back. */
+    void (*leave)(struct backend *backend);
+    /* What this thread submits from now on stays in the queue, until poll or the end of this. */
+    void (*collect)(struct backend *backend, bool begin);
+    /* Makes a poll return that waits, or is about to. */
+    void (*wake)(struct backend *backend);
+    /* Somebody is about to wait for ops, who does not poll. */
+    void (*recall)(struct backend *backend);
     /* No op may be in flight. */
     void (*destroy)(struct backend *backend);
 };
@@ -56,6 +74,12 @@ static inline void backend_submit_all_(struct backend *backend, struct cds_list_
         return;
     }
     cds_list_for_each_entry_safe(op, next, ops, job.node) backend->ops->submit(backend, op);
+}
+
+static inline void backend_recall_(struct backend *backend)
+{
+    if (backend->ops->recall)
+        backend->ops->recall(backend);
 }
 
 /* 0 or -errno. depth: ops in flight at once; more wait their turn in a list. */

@@ -3,20 +3,27 @@
  * Callbacks that are due in a polled engine.
  *
  * The descriptor is written when the first comes and read when the last goes, with the mutex held: so
- * it says what the list says, to any number of pollers, and no wake-up is lost between the two.
+ * it says what the list says, to any number of pollers, and no wake-up is lost between the two. Until
+ * somebody has asked for it that is not done: it takes two system calls.
  */
 #include "due.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 struct due {
     pthread_mutex_t mutex;
-    pthread_cond_t changed; /* for due_wait_ */
+    pthread_cond_t changed; /* for due_wait_ and due_await_ */
     struct cds_list_head jobs;
     unsigned count;
+    unsigned awaiting; /* threads in due_await_ */
+    unsigned dozing;   /* threads that wait elsewhere, whom this wakes: */
+    void (*wake)(void *arg);
+    void *wake_arg;
+    bool watched;
     int fd;
 };
 
@@ -24,6 +31,7 @@ int due_create_(struct due **created)
 {
     const int saved = errno;
     struct due *due = calloc(1, sizeof(*due));
+    pthread_condattr_t monotonic;
 
     if (due == NULL)
         return -ENOMEM;
@@ -36,7 +44,10 @@ int due_create_(struct due **created)
         return -error;
     }
     pthread_mutex_init(&due->mutex, NULL);
-    pthread_cond_init(&due->changed, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&due->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     CDS_INIT_LIST_HEAD(&due->jobs);
     *created = due;
     return 0;
@@ -48,11 +59,6 @@ void due_destroy_(struct due *due)
     pthread_cond_destroy(&due->changed);
     pthread_mutex_destroy(&due->mutex);
     free(due);
-}
-
-int due_fd_(const struct due *due)
-{
-    return due->fd;
 }
 
 /* The mutex is held: the count goes between 0 and 1, so these neither wait nor fail. */
@@ -73,12 +79,36 @@ static void clear_fd(struct due *due)
     errno = saved;
 }
 
+int due_fd_(struct due *due)
+{
+    pthread_mutex_lock(&due->mutex);
+    if (!due->watched && due->count > 0)
+        signal_fd(due);
+    due->watched = true;
+    pthread_mutex_unlock(&due->mutex);
+    return due->fd;
+}
+
+bool due_watched_(struct due *due)
+{
+    bool watched = false;
+
+    pthread_mutex_lock(&due->mutex);
+    watched = due->watched;
+    pthread_mutex_unlock(&due->mutex);
+    return watched;
+}
+
 void due_add_(struct due *due, struct job *job)
 {
     pthread_mutex_lock(&due->mutex);
     cds_list_add_tail(&job->node, &due->jobs);
-    if (due->count++ == 0)
-        signal_fd(due);
+    if (due->count++ == 0) {
+        if (due->watched)
+            signal_fd(due);
+        if (due->dozing > 0)
+            due->wake(due->wake_arg);
+    }
     pthread_cond_broadcast(&due->changed);
     pthread_mutex_unlock(&due->mutex);
 }
@@ -96,7 +126,7 @@ unsigned due_count_(struct due *due)
 static void take_out(struct due *due, struct job *job)
 {
     cds_list_del(&job->node);
-    if (--due->count == 0)
+    if (--due->count == 0 && due->watched)
         clear_fd(due);
 }
 
@@ -143,5 +173,60 @@ void due_stop_(struct due *due, bool *stopped)
     pthread_mutex_lock(&due->mutex);
     *stopped = true;
     pthread_cond_broadcast(&due->changed);
+    pthread_mutex_unlock(&due->mutex);
+}
+
+bool due_doze_(struct due *due, void (*wake)(void *arg), void *arg)
+{
+    bool dozes = false;
+
+    pthread_mutex_lock(&due->mutex);
+    dozes = due->count == 0;
+    if (dozes) {
+        due->dozing++;
+        due->wake = wake;
+        due->wake_arg = arg;
+    }
+    pthread_mutex_unlock(&due->mutex);
+    return dozes;
+}
+
+void due_rise_(struct due *due)
+{
+    pthread_mutex_lock(&due->mutex);
+    due->dozing--;
+    pthread_mutex_unlock(&due->mutex);
+}
+
+static struct timespec from_now(int64_t ns)
+{
+    struct timespec at;
+
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    ns += at.tv_nsec;
+    at.tv_sec += ns / 1000000000;
+    at.tv_nsec = ns % 1000000000;
+    return at;
+}
+
+void due_await_(struct due *due, int64_t ns)
+{
+    const struct timespec until = from_now(ns == INT64_MAX ? 0 : ns);
+
+    pthread_mutex_lock(&due->mutex);
+    due->awaiting++;
+    if (due->count == 0 && ns == INT64_MAX)
+        pthread_cond_wait(&due->changed, &due->mutex);
+    else if (due->count == 0)
+        pthread_cond_timedwait(&due->changed, &due->mutex, &until);
+    due->awaiting--;
+    pthread_mutex_unlock(&due->mutex);
+}
+
+void due_poke_(struct due *due)
+{
+    pthread_mutex_lock(&due->mutex);
+    if (due->awaiting > 0)
+        pthread_cond_broadcast(&due->changed);
     pthread_mutex_unlock(&due->mutex);
 }

@@ -3,6 +3,8 @@
 #ifndef TS_IO_DUE_H
 #define TS_IO_DUE_H
 
+#include <stdint.h>
+
 #include "workers.h"
 
 struct due;
@@ -14,7 +16,10 @@ int due_create_(struct due **due);
 void due_destroy_(struct due *due);
 
 /* Readable exactly while something is due. */
-int due_fd_(const struct due *due);
+int due_fd_(struct due *due);
+
+/* Whether anybody has asked for it. */
+bool due_watched_(struct due *due);
 
 void due_add_(struct due *due, struct job *job);
 
@@ -30,5 +35,19 @@ struct job *due_next_(struct due *due);
  */
 struct job *due_wait_(struct due *due, job_match *match, const void *context, const bool *stopped);
 void due_stop_(struct due *due, bool *stopped);
+
+/*
+ * For a poller that waits elsewhere. True: none is due, and when one is wake is called, till
+ * due_rise_ is. False: there is one.
+ */
+bool due_doze_(struct due *due, void (*wake)(void *arg), void *arg);
+void due_rise_(struct due *due);
+
+/*
+ * For one that waits here, for so many ns (INT64_MAX: without a limit): returns when one is due, or
+ * due_poke_ is called, or for no reason.
+ */
+void due_await_(struct due *due, int64_t ns);
+void due_poke_(struct due *due);
 
 #endif

@@ -41,10 +41,11 @@ int file_sync_disk_(struct commit *commit, bool data_only)
 
 int file_sync_(struct twostate_file *file, bool data_only)
 {
-    const int result = commit_run_(&file->syncs, data_only);
-    const int error = file_error_(file);
+    int result = 0;
 
-    return error ? error : result;
+    backend_recall_(file->engine->backend);
+    result = commit_run_(&file->syncs, data_only);
+    return file_error_(file) ? file_error_(file) : result;
 }
 
 static int sync_call(struct twostate_file *file, bool data_only)

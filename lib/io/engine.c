@@ -214,22 +214,17 @@ void engine_dismiss_(struct twostate_engine *engine)
 
 /* What becomes due meanwhile is for the next call: a callback that starts a request can't keep the
    caller here. */
-int twostate_engine_poll(struct twostate_engine *engine, unsigned most)
+static int call_back(struct due *due, unsigned most)
 {
     unsigned made = 0;
-    unsigned count = 0;
+    unsigned count = due_count_(due);
 
-    if (engine == NULL || engine->due == NULL)
-        return -EINVAL;
-    if (in_callback)
-        return -EDEADLK;
-    count = due_count_(engine->due);
     if (count > most)
         count = most;
     if (count > INT_MAX)
         count = INT_MAX;
     while (made < count) {
-        struct job *job = due_next_(engine->due);
+        struct job *job = due_next_(due);
 
         if (job == NULL)
             break;
@@ -237,6 +232,77 @@ int twostate_engine_poll(struct twostate_engine *engine, unsigned most)
         made++;
     }
     return (int)made;
+}
+
+static void wake_poller(void *backend)
+{
+    ((struct backend *)backend)->ops->wake(backend);
+}
+
+/*
+ * Completes what the backend has, in this thread. If nothing is due it waits so long that something
+ * is, here or in another thread.
+ */
+static void await_due(struct twostate_engine *engine, int64_t ns)
+{
+    struct backend *backend = engine->backend;
+    struct backend_op *op = NULL;
+    struct backend_op *next = NULL;
+    CDS_LIST_HEAD(completed);
+    bool dozes = false;
+
+    if (!backend->ops->enter || due_watched_(engine->due) || !backend->ops->enter(backend)) {
+        if (ns > 0)
+            due_await_(engine->due, ns);
+        return;
+    }
+    dozes = ns > 0 && due_doze_(engine->due, wake_poller, backend);
+    backend->ops->poll(backend, dozes ? ns : 0, &completed);
+    if (dozes)
+        due_rise_(engine->due);
+    backend->ops->leave(backend);
+    due_poke_(engine->due); /* another may go on there */
+    cds_list_for_each_entry_safe(op, next, &completed, job.node) op->done(op);
+}
+
+static void collect(struct backend *backend, bool begin)
+{
+    if (backend->ops->collect)
+        backend->ops->collect(backend, begin);
+}
+
+static int64_t time_left(int64_t end)
+{
+    const int64_t left = end == INT64_MAX ? end : end - waited_now_();
+
+    return left > 0 ? left : 0;
+}
+
+int twostate_engine_wait(struct twostate_engine *engine, unsigned most, int timeout_ms)
+{
+    int64_t end = INT64_MAX;
+    int64_t left = 0;
+    int made = 0;
+
+    if (engine == NULL || engine->due == NULL)
+        return -EINVAL;
+    if (in_callback)
+        return -EDEADLK;
+    if (timeout_ms >= 0)
+        end = timeout_ms == 0 ? 0 : waited_now_() + timeout_ms * INT64_C(1000000);
+    collect(engine->backend, true);
+    do {
+        left = time_left(end);
+        await_due(engine, left);
+        made = call_back(engine->due, most);
+    } while (made == 0 && left > 0);
+    collect(engine->backend, false);
+    return made;
+}
+
+int twostate_engine_poll(struct twostate_engine *engine, unsigned most)
+{
+    return twostate_engine_wait(engine, most, 0);
 }
 
 int twostate_engine_fd(struct twostate_engine *engine)

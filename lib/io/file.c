@@ -15,6 +15,7 @@ static void wait_for(struct twostate_file *file, enum twostate_iopath path,
     const int64_t before = twostate_waited_ns();
 
     lease_call_in_(&file->lease);
+    backend_recall_(file->engine->backend);
     twostate_iopair_begin(&file->pair, path, hold);
     lease_allow_(&file->lease);
     waited_since_(start);
@@ -43,10 +44,12 @@ bool file_retry_unaligned_(struct twostate_file *file, struct twostate_hold *hol
     bool held = true;
 
     lease_call_in_(&file->lease);
-    if (nowait)
+    if (nowait) {
         held = twostate_iopair_try_retry_unaligned(hold);
-    else
+    } else {
+        backend_recall_(file->engine->backend);
         twostate_iopair_retry_unaligned(hold);
+    }
     lease_allow_(&file->lease);
     return held;
 }
