@@ -28,6 +28,10 @@ struct cache_kept {
 };
 
 struct cache_ops {
+    /* The longest window that read and write take, at least TWOSTATE_IO_ATOMIC_MAX; and that of a
+       direct request. */
+    size_t piece;
+
     /* BUFFERED held. Moves the cursor's window, which is not empty, as one atomic step. Returns the
        bytes moved, fewer at the end of file or if it failed midway, or -errno. Who writes past the
        end of file holds the size lock. */

@@ -174,7 +174,9 @@ static void cache_destroy(struct cache *base)
     free(cache);
 }
 
+/* What it locks of the file while it copies is the kernel's affair, and its memory none of ours. */
 static const struct cache_ops kernel_cache_ops = {
+    .piece = RANGE_MOST,
     .read = cache_read,
     .write = cache_write,
     .prepare = cache_prepare,

@@ -210,8 +210,11 @@ static int create_cache(struct twostate_file *file, int access,
     result = own(file, access, user);
     if (result)
         return result;
-    return user ? create_user_cache(file, options->folio)
-                : cache_kernel_create_(file->fd, file->sync_fd, &file->cache);
+    result = user ? create_user_cache(file, options->folio)
+                  : cache_kernel_create_(file->fd, file->sync_fd, &file->cache);
+    if (result == 0)
+        file->piece = file->cache->ops->piece;
+    return result;
 }
 
 /* What is cut off belongs to whoever has the file: so it is not until it is known that nobody does. */

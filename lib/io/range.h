@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Range locks: shared or exclusive over a range of a file, up to TWOSTATE_IO_ATOMIC_MAX long. */
+/* Range locks: shared or exclusive over a range of a file, up to RANGE_MOST long. */
 #ifndef TS_IO_RANGE_H
 #define TS_IO_RANGE_H
 
@@ -8,9 +8,10 @@
 
 #include <twostate/iolock.h>
 
-/* A range of the longest request covers 17 stripes at most, so it never meets one of its own. */
-#define RANGE_STRIPE INT64_C(65536)
-#define RANGE_SLOTS  64
+/* The longest range covers 17 stripes at most, so it never meets one of its own. */
+#define RANGE_STRIPE INT64_C(131072)
+#define RANGE_SLOTS  128
+#define RANGE_MOST   (16 * RANGE_STRIPE) /* 2 MiB: what clients of block devices send at most */
 
 struct range_locks {
     struct twostate_iolock slots[RANGE_SLOTS];

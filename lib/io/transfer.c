@@ -2,7 +2,7 @@
 /*
  * Reads and writes: which path of the IO pair each takes, piece by piece.
  *
- * A piece is at most TWOSTATE_IO_ATOMIC_MAX bytes, the cursor's window. Each function named after a
+ * A piece is as much as the cache moves at once, the cursor's window. Each function named after a
  * path takes the path's locks, moves the window, and gives the locks back.
  */
 #include "transfer.h"
@@ -12,6 +12,17 @@
 
 #define READ_FLAGS  (TWOSTATE_IO_DIRECT | TWOSTATE_IO_NOWAIT | TWOSTATE_IO_DONTCACHE)
 #define WRITE_FLAGS (READ_FLAGS | TWOSTATE_IO_DSYNC | TWOSTATE_IO_APPEND)
+
+static bool has(const struct transfer *t, unsigned flag)
+{
+    return (t->flags & flag) != 0;
+}
+
+/* Appends beyond TWOSTATE_IO_ATOMIC_MAX are alone with the file. */
+static size_t piece_of(const struct transfer *t)
+{
+    return has(t, TWOSTATE_IO_APPEND) ? TWOSTATE_IO_ATOMIC_MAX : t->file->piece;
+}
 
 int transfer_init_(struct transfer *t, struct twostate_file *file, bool write,
                    const struct iovec *iov, int count, int64_t offset, unsigned flags)
@@ -25,7 +36,7 @@ int transfer_init_(struct transfer *t, struct twostate_file *file, bool write,
     t->offset = 0;
     if (flags & ~(unsigned)(write ? WRITE_FLAGS : READ_FLAGS))
         return -EOPNOTSUPP;
-    if (offset < 0 && !append)
+    if (file == NULL || (offset < 0 && !append))
         return -EINVAL;
     result = cursor_init_(&t->cursor, iov, count);
     if (result)
@@ -39,18 +50,13 @@ int transfer_init_(struct transfer *t, struct twostate_file *file, bool write,
         cursor_show_(&t->cursor, (size_t)(INT64_MAX - t->offset));
         cursor_truncate_(&t->cursor);
     }
-    cursor_show_(&t->cursor, TWOSTATE_IO_ATOMIC_MAX);
+    cursor_show_(&t->cursor, piece_of(t));
     return 0;
 }
 
 void transfer_destroy_(struct transfer *t)
 {
     cursor_destroy_(&t->cursor);
-}
-
-static bool has(const struct transfer *t, unsigned flag)
-{
-    return (t->flags & flag) != 0;
 }
 
 static int begin(struct transfer *t, enum twostate_iopath path, struct twostate_hold *hold)
@@ -427,7 +433,7 @@ static int64_t move_pieces(struct transfer *t, int64_t (*piece)(struct transfer 
         int64_t length = 0;
         int64_t moved = 0;
 
-        cursor_show_(&t->cursor, TWOSTATE_IO_ATOMIC_MAX);
+        cursor_show_(&t->cursor, piece_of(t));
         length = (int64_t)t->cursor.window;
         moved = piece(t, append && total == 0);
         if (transfer_dsync_failed_(t, moved, length))
@@ -487,7 +493,7 @@ bool transfer_plain_direct_(struct transfer *t)
 
 static int enter(struct transfer *t)
 {
-    const bool one_piece = t->cursor.left <= TWOSTATE_IO_ATOMIC_MAX;
+    const bool one_piece = t->cursor.left == t->cursor.window;
 
     t->leased = one_piece && !has(t, TWOSTATE_IO_DIRECT) && file_enter_leased_(t->file);
     return t->leased ? 0 : file_enter_(t->file);

@@ -2,6 +2,8 @@
 /* Many threads on one file: reads see all or nothing of a write, in any mix of modes. */
 #include "common.h"
 
+#include "io/range.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -127,7 +129,8 @@ static void buffered_beside_buffered(void **state)
 
 static void buffered_across_stripes(void **state)
 {
-    const struct mix mix = {.offset = 61 * 65536 + 100, /* the slots of its stripes wrap round */
+    const struct mix mix = {/* the slots of its stripes wrap round */
+                            .offset = (RANGE_SLOTS - 1) * RANGE_STRIPE + 100,
                             .length = 250 * KIB,
                             .writers = {0, TWOSTATE_IO_DONTCACHE},
                             .readers = {0, 0},

@@ -301,6 +301,26 @@ static void durable_writes(void **state)
     free(buffer);
 }
 
+/* What a client sends at most, 2 MiB, is one call of the kernel, buffered and direct. */
+static void large_requests_are_one_call(void **state)
+{
+    const unsigned modes[] = {0, TWOSTATE_IO_DIRECT};
+    struct fixture *f = *state;
+    char *buffer = memory_new(2 * MIB);
+
+    assert_int_equal(twostate_pwrite(f->file, buffer, 2 * MIB, 0, 0), 2 * MIB);
+    for (int i = 0; i < 2; i++) {
+        const uint32_t writes = inject_count(CALL_WRITE);
+        const uint32_t reads = inject_count(CALL_READ);
+
+        assert_int_equal(twostate_pwrite(f->file, buffer, 2 * MIB, 0, modes[i]), 2 * MIB);
+        assert_int_equal(twostate_pread(f->file, buffer, 2 * MIB, 0, modes[i]), 2 * MIB);
+        assert_int_equal(inject_count(CALL_WRITE), writes + 1);
+        assert_int_equal(inject_count(CALL_READ), reads + 1);
+    }
+    free(buffer);
+}
+
 /* A file system may lack one flag of a request and have the other. */
 static void missing_flags(void **state)
 {
@@ -388,6 +408,7 @@ int main(void)
         FAULT_TEST(sync_transfers),
         FAULT_TEST(direct_is_refused),
         FAULT_TEST(durable_writes),
+        FAULT_TEST(large_requests_are_one_call),
         FAULT_TEST(missing_flags),
         FAULT_TEST(nowait_is_not_durable),
         FAULT_TEST(remap_copies),

@@ -135,7 +135,7 @@ static unsigned held(const struct range_locks *locks)
 
 static void range_slots(void **state)
 {
-    const int64_t most = TWOSTATE_IO_ATOMIC_MAX;
+    const int64_t most = RANGE_MOST;
     const struct {
         int64_t offset, length;
         unsigned slots;
@@ -176,10 +176,10 @@ static void range_nowait_leaves_nothing(void **state)
     (void)state;
     for (int64_t i = 0; i < 16; i++) {
         assert_true(range_lock_(&locks, offset + i * RANGE_STRIPE, 1, TWOSTATE_SHARED, false));
-        assert_false(range_lock_(&locks, offset, TWOSTATE_IO_ATOMIC_MAX, TWOSTATE_EXCLUSIVE, true));
+        assert_false(range_lock_(&locks, offset, RANGE_MOST, TWOSTATE_EXCLUSIVE, true));
         assert_int_equal(held(&locks), 1);
-        assert_true(range_lock_(&locks, offset, TWOSTATE_IO_ATOMIC_MAX, TWOSTATE_SHARED, true));
-        range_unlock_(&locks, offset, TWOSTATE_IO_ATOMIC_MAX, TWOSTATE_SHARED);
+        assert_true(range_lock_(&locks, offset, RANGE_MOST, TWOSTATE_SHARED, true));
+        range_unlock_(&locks, offset, RANGE_MOST, TWOSTATE_SHARED);
         range_unlock_(&locks, offset + i * RANGE_STRIPE, 1, TWOSTATE_SHARED);
         assert_int_equal(held(&locks), 0);
     }
@@ -198,10 +198,10 @@ static void lock_ranges(void *arg)
     struct ranger *r = arg;
 
     for (int i = 0; i < 500; i++) {
-        CHECK(range_lock_(r->locks, r->offset, TWOSTATE_IO_ATOMIC_MAX, TWOSTATE_EXCLUSIVE, false));
+        CHECK(range_lock_(r->locks, r->offset, RANGE_MOST, TWOSTATE_EXCLUSIVE, false));
         CHECK(add(r->inside, 1) == 1); /* they all meet in one stripe */
         add(r->inside, UINT32_MAX);
-        range_unlock_(r->locks, r->offset, TWOSTATE_IO_ATOMIC_MAX, TWOSTATE_EXCLUSIVE);
+        range_unlock_(r->locks, r->offset, RANGE_MOST, TWOSTATE_EXCLUSIVE);
     }
 }
 
