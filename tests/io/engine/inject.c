@@ -31,7 +31,7 @@ static struct plan {
     uint32_t pause;
 } plans[CALL_KINDS];
 
-static int missing_flags;
+static int missing_flags; /* atomic */
 static int seen_flags; /* atomic */
 static uint32_t hits;
 static uint32_t changes; /* of files, that have to be made durable yet */
@@ -159,13 +159,13 @@ void inject_nothing(void)
         store(&plans[i].to, 0);
         store(&plans[i].shorten, 0);
     }
-    missing_flags = 0;
+    __atomic_store_n(&missing_flags, 0, __ATOMIC_RELAXED);
     store(&hits, 0);
 }
 
 void inject_without_flags(int rw_flags)
 {
-    missing_flags = rw_flags;
+    __atomic_store_n(&missing_flags, rw_flags, __ATOMIC_RELAXED);
 }
 
 int inject_flags(void)
@@ -300,7 +300,7 @@ static ssize_t faulty_transfer(bool write, int fd, const struct iovec *iov, int 
         errno = hit.error;
         return -1;
     }
-    if (flags & missing_flags) {
+    if (flags & __atomic_load_n(&missing_flags, __ATOMIC_RELAXED)) {
         errno = EOPNOTSUPP;
         return -1;
     }
