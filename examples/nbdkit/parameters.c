@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct parameters parameters = {.direct_min = DIRECT_MIN_DEFAULT};
+struct parameters parameters = {.direct_min = DIRECT_AUTO};
 
 const char parameters_help[] =
     "[file=]<PATH>        (required) The file or block device to serve.\n"
@@ -16,8 +16,9 @@ const char parameters_help[] =
     "                     in parallel and wants the file for itself.\n"
     "cache-size=<SIZE>    Memory of the user cache, at least 4M (default: 256M).\n"
     "folio=<SIZE>         Its unit, a power of two from 4K to 64K (default: 16K).\n"
-    "direct-min=<SIZE>|off  Aligned requests of at least this size go past the cache with\n"
-    "                     O_DIRECT (default: 4M).";
+    "direct-min=<SIZE>|off|auto  Aligned requests of at least this size go past the cache with\n"
+    "                     O_DIRECT (default: auto: off if the file fits into the user cache,\n"
+    "                     or into half of the memory; else 4M).";
 
 static int take_path(const char *value)
 {
@@ -66,10 +67,13 @@ static int take_folio(const char *value)
 
 static int take_direct_min(const char *value)
 {
-    const int64_t size = strcmp(value, "off") == 0 ? DIRECT_NEVER : nbdkit_parse_size(value);
+    int64_t size = DIRECT_AUTO;
 
-    if (size < 0)
-        return -1;
+    if (strcmp(value, "auto") != 0) {
+        size = strcmp(value, "off") == 0 ? DIRECT_NEVER : nbdkit_parse_size(value);
+        if (size < 0)
+            return -1;
+    }
     parameters.direct_min = size;
     return 0;
 }

@@ -7,8 +7,11 @@
 
 #include <twostate/io.h>
 
-#define DIRECT_MIN_DEFAULT (4 << 20)
-#define DIRECT_NEVER       INT64_MAX
+#define DIRECT_AUTO  (-1) /* the plugin chooses, once it knows the file's size: */
+#define DIRECT_LARGE (4 << 20)
+#define DIRECT_NEVER INT64_MAX
+
+#define CACHE_SIZE_DEFAULT (256 << 20) /* the engine's */
 
 struct parameters {
     char *path; /* absolute: nbdkit changes its directory */

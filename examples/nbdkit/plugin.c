@@ -22,6 +22,7 @@ static struct twostate_engine *engine;
 static struct twostate_file *file;
 static bool writable;
 static int64_t size;
+static int64_t direct_min;
 static uint64_t direct_mask; /* offsets and lengths without these bits fit direct IO */
 
 /* Says what failed, for nbdkit's log and for the client. */
@@ -63,6 +64,24 @@ static int open_file(void)
     return error ? fail(error, "open") : 0;
 }
 
+/* What the file would fit into. */
+static int64_t cache_size(void)
+{
+    const uint64_t said = parameters.engine.cache_bytes;
+
+    if (parameters.file.cache == TWOSTATE_CACHE_USER)
+        return said ? (int64_t)said : CACHE_SIZE_DEFAULT;
+    return (int64_t)sysconf(_SC_PHYS_PAGES) / 2 * sysconf(_SC_PAGESIZE);
+}
+
+/* Past the cache is slower than into it: that pays where it keeps in memory what is hot. */
+static void choose_direct_min(void)
+{
+    direct_min = parameters.direct_min;
+    if (direct_min == DIRECT_AUTO)
+        direct_min = size > cache_size() ? DIRECT_LARGE : DIRECT_NEVER;
+}
+
 static int measure_file(void)
 {
     struct twostate_file_stat stat;
@@ -72,6 +91,7 @@ static int measure_file(void)
         return fail(error, "stat");
     size = stat.size;
     direct_mask = stat.direct_offset - 1; /* no direct IO: all bits, which no request is without */
+    choose_direct_min();
     return 0;
 }
 
@@ -132,7 +152,7 @@ static void plugin_unload(void)
 static void plugin_dump(void)
 {
     printf("twostate_cache=kernel,user\n");
-    printf("twostate_direct_min=%d\n", DIRECT_MIN_DEFAULT);
+    printf("twostate_direct_min=auto\n");
 }
 
 static void *plugin_open(int readonly)
@@ -184,9 +204,7 @@ static int plugin_block_size(void *handle, uint32_t *minimum, uint32_t *preferre
 
 static unsigned way(uint32_t count, uint64_t offset)
 {
-    return count >= parameters.direct_min && ((count | offset) & direct_mask) == 0
-               ? TWOSTATE_IO_DIRECT
-               : 0;
+    return count >= direct_min && ((count | offset) & direct_mask) == 0 ? TWOSTATE_IO_DIRECT : 0;
 }
 
 static int plugin_pread(void *handle, void *buffer, uint32_t count, uint64_t offset, uint32_t flags)

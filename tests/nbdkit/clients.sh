@@ -41,6 +41,7 @@ cleanup()
     fi
     [ ! -s "$work/daemon" ] || kill -9 "$(<"$work/daemon")" 2>/dev/null || true
     [ -z "$loop" ] || losetup -d "$loop" || true
+    chattr -a "$work/image" 2>/dev/null || true
     rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
@@ -523,6 +524,44 @@ test_device()
     uri=$work/disk qemu 'read -P 1 0 100' 'read -P 0 100 1000' 'read -P 0 1M 1M' 'read -P 2 2M 4k'
 }
 
+# What nbdkit has had read from the disk.
+bytes_read()
+{
+    awk '/^read_bytes/ {print $2}' "/proc/$server/io"
+}
+
+# read_twice MIB PARAMETER...: what the second read of 4 MiB of a file so large takes from the disk.
+read_twice()
+{
+    local before size=$1
+
+    shift
+    rm -f "$work/image"
+    dd if=/dev/urandom of="$work/image" bs=1M count="$size" conv=fsync status=none
+    serve "$work/image" "$@"
+    qemu 'read 0 4M'
+    before=$(bytes_read)
+    qemu 'read 0 4M'
+    taken=$(($(bytes_read) - before))
+    finish
+}
+
+# Large requests go past the cache if the file is larger than that; or if it was said.
+test_way()
+{
+    local small=6
+
+    need qemu-io
+    [ "$cache" = user ] || small=24
+    read_twice "$small" direct-min=auto
+    [ "$taken" -eq 0 ] || fail "it fits into the cache, and $taken bytes were read again"
+    read_twice "$small" direct-min=4M
+    [ "$taken" -ge $((4 << 20)) ] || fail "only $taken bytes past the cache"
+    [ "$cache" = user ] || return 0
+    read_twice 24 direct-min=auto
+    [ "$taken" -ge $((4 << 20)) ] || fail "only $taken bytes past a cache that is too small"
+}
+
 refused()
 {
     local why=$1
@@ -566,6 +605,22 @@ test_refusals()
     qemu-io -r -f raw -c 'read -P 0 0 4k' "$uri" >"$work/qemu" 2>&1 || fail 'read with -r'
     finish
     nbdkit_options=()
+    test_append_only
+}
+
+# A file that takes appends only is served for reading.
+test_append_only()
+{
+    [ "$(id -u)" -eq 0 ] && chattr +a "$work/image" 2>/dev/null || return 0
+    if [ "$cache" = user ]; then
+        refused 'cache=user needs to write: Operation not permitted' "$work/image" cache=user
+    else
+        serve "$work/image"
+        nbdinfo "$uri" | grep 'is_read_only: true' >/dev/null || fail 'not read-only, with chattr +a'
+        qemu-io -r -f raw -c 'read -P 0 0 4k' "$uri" >"$work/qemu" 2>&1 || fail 'read with chattr +a'
+        finish
+    fi
+    chattr -a "$work/image"
 }
 
 need nbdkit
