@@ -38,6 +38,11 @@ struct cache_ops {
     int64_t (*read)(struct cache *cache, struct cursor *cursor, int64_t offset, unsigned flags);
     int64_t (*write)(struct cache *cache, struct cursor *cursor, int64_t offset, unsigned flags);
 
+    /* BUFFERED held. Moves all of `length` (> 0) as read or write does, if it is in memory, and nothing
+       has to be waited for. False: nothing has happened, it may be possible all the same. NULL: there
+       is no shorter way. */
+    bool (*hit)(struct cache *cache, void *memory, size_t length, int64_t offset, bool write);
+
     /* BUFFERED held. Reads into the cache what the file has of the range. NULL: it does that itself. */
     void (*fetch)(struct cache *cache, int64_t offset, int64_t length);
 

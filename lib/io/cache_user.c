@@ -181,6 +181,7 @@ static void cache_destroy(struct cache *base)
 
 static const struct cache_ops user_cache_ops = {
     .piece = TWOSTATE_IO_ATOMIC_MAX,
+    .hit = user_hit_,
     .read = cache_read,
     .write = cache_write,
     .fetch = cache_fetch,

@@ -51,6 +51,12 @@ struct folio {
     uint32_t next_free; /* arena.c's */
 } __attribute__((aligned(64)));
 
+static inline void folio_mark_used(struct folio *folio)
+{
+    if (!__atomic_load_n(&folio->used, __ATOMIC_RELAXED))
+        __atomic_store_n(&folio->used, 1, __ATOMIC_RELAXED);
+}
+
 /* The bits of the blocks that [from, to) of a folio touches; from < to. */
 static inline uint32_t folio_blocks(uint32_t from, uint32_t to)
 {

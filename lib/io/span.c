@@ -14,8 +14,6 @@
 #include <twostate/validate.h>
 
 #define LOOK_AGAIN_NS 2000000
-#define LINE          64
-#define FETCHED       4 /* lines */
 
 void span_init_(struct span *span, struct user_cache *cache, int64_t offset, int64_t length)
 {
@@ -39,17 +37,6 @@ void span_unlock_(struct span *span)
     unlock_first(span, span->count);
 }
 
-static bool is_ours(const struct span *span, const struct folio *folio, uint64_t number)
-{
-    return folio->owner == span->cache && folio->index == number;
-}
-
-static void mark_used(struct folio *folio)
-{
-    if (!__atomic_load_n(&folio->used, __ATOMIC_RELAXED))
-        __atomic_store_n(&folio->used, 1, __ATOMIC_RELAXED);
-}
-
 /*
  * With others locked one can't wait for long for a folio that was only found: it may have been evicted
  * since, and be locked as a lower one now, by who waits for one of ours. So one looks again.
@@ -71,21 +58,6 @@ static int wait_for_lock(struct folio *folio, enum twostate_iomode mode, bool ot
     return twostate_iolock_acquire_timed(&folio->lock, mode, &soon);
 }
 
-/*
- * Taking a lock and giving it back each wait for memory: so what a request begins with is asked for
- * first, all at once. The folio itself need not be read for that; and the processor goes on by itself
- * from the first lines of its data.
- */
-static void fetch(const struct span *span, const struct folio *folio)
-{
-    const struct arena_layout *layout = &span->cache->layout;
-    const char *data = layout->memory + ((size_t)(folio - layout->folios) << span->cache->shift);
-
-    __builtin_prefetch(folio, 1);
-    for (unsigned line = 0; line < FETCHED; line++)
-        __builtin_prefetch(data + span->within + (size_t)line * LINE);
-}
-
 /* Locked, or NULL: it is not in the cache. -EAGAIN: nowait, and it is locked. */
 static int lock_found(struct span *span, uint64_t number, bool nowait, struct folio **found)
 {
@@ -96,15 +68,15 @@ static int lock_found(struct span *span, uint64_t number, bool nowait, struct fo
         if (folio == NULL)
             return 0;
         if (number == span->first)
-            fetch(span, folio);
+            span_fetch_(span->cache, folio, span->within);
         if (!twostate_iolock_try_acquire(&folio->lock, span->mode)) {
             if (nowait)
                 return -EAGAIN;
             if (wait_for_lock(folio, span->mode, number > span->first))
                 continue;
         }
-        if (is_ours(span, folio, number)) {
-            mark_used(folio);
+        if (span_is_(span->cache, folio, number)) {
+            folio_mark_used(folio);
             return 0;
         }
         twostate_iolock_release(&folio->lock, span->mode);
@@ -163,7 +135,7 @@ static int make_one(struct span *span, uint64_t number, struct stock *stock, str
     folio->owner = span->cache;
     folio->index = number;
     folio->valid = 0;
-    mark_used(folio);
+    folio_mark_used(folio);
     result = index_insert_(&span->cache->index, number, folio, &there);
     *made = result ? NULL : folio;
     if (result == 0) {

@@ -7,7 +7,9 @@
 
 #include "user.h"
 
-#define SPAN_MOST (TWOSTATE_IO_ATOMIC_MAX / 4096 + 1)
+#define SPAN_MOST    (TWOSTATE_IO_ATOMIC_MAX / 4096 + 1)
+#define SPAN_LINE    64
+#define SPAN_FETCHED 4 /* lines */
 
 struct span {
     struct user_cache *cache;
@@ -45,6 +47,29 @@ static inline struct folio *span_folio(const struct span *span, int64_t offset)
 static inline uint32_t span_within(const struct span *span, int64_t offset)
 {
     return (uint32_t)offset & (span->cache->folio - 1);
+}
+
+/* The folio is locked: whether it still is the one that was looked for. */
+static inline bool span_is_(const struct user_cache *cache, const struct folio *folio,
+                            uint64_t number)
+{
+    return folio->owner == cache && folio->index == number;
+}
+
+/*
+ * Taking a lock and giving it back each wait for memory: so what a request begins with is asked for
+ * first, all at once. The folio itself need not be read for that; and the processor goes on by itself
+ * from the first lines of its data.
+ */
+static inline void span_fetch_(const struct user_cache *cache, const struct folio *folio,
+                               uint32_t within)
+{
+    const struct arena_layout *layout = &cache->layout;
+    const char *data = layout->memory + ((size_t)(folio - layout->folios) << cache->shift);
+
+    __builtin_prefetch(folio, 1);
+    for (unsigned line = 0; line < SPAN_FETCHED; line++)
+        __builtin_prefetch(data + within + (size_t)line * SPAN_LINE);
 }
 
 /*

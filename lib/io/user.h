@@ -125,6 +125,7 @@ void flusher_forget_(struct user_cache *cache);
 
 /* The calls of cache.h. */
 int64_t user_read_(struct user_cache *cache, struct cursor *cursor, int64_t offset, unsigned flags);
+bool user_hit_(struct cache *base, void *memory, size_t length, int64_t offset, bool write);
 int64_t user_write_(struct user_cache *cache, struct cursor *cursor, int64_t offset,
                     unsigned flags);
 int64_t user_read_dirty_(struct user_cache *cache, struct cursor *cursor, int64_t offset);
