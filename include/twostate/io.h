@@ -231,7 +231,8 @@ TWOSTATE_API int twostate_engine_serve(struct twostate_engine *engine, const cha
  * on. Others are -EOPNOTSUPP: what O_APPEND, O_DIRECT and O_DSYNC say is said for each request. Only
  * regular files and block devices, else -EINVAL. Where the file system has no O_DIRECT, direct
  * requests are buffered and uncached. IO on a file that was opened twice is not ordered between the
- * two.
+ * two. As with open(2), the mode of a file that is made does not keep its maker out: with 0444 too
+ * it is opened for writing. A file that was made stays if the rest fails, -EMFILE for example.
  */
 TWOSTATE_API int twostate_file_open(struct twostate_engine *engine, const char *path, int flags,
                                     mode_t mode, struct twostate_file **file);

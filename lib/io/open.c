@@ -44,6 +44,30 @@ static int reopen(int fd, int flags)
     return again < 0 ? -errno : again;
 }
 
+/*
+ * The same of a file that O_CREAT may have made: open(2) gives whoever makes a file the access that he
+ * asks for, whatever its mode says, but a second open doesn't. The mode is the owner's, so it lets
+ * him in for as long as that takes. (A file with this mode that was there before would not have been
+ * opened at all.)
+ */
+static int reopen_made(int fd, int flags, bool made)
+{
+    struct stat st;
+    int again = reopen(fd, flags);
+
+    if (again != -EACCES || !made || fstat(fd, &st) < 0 ||
+        fchmod(fd, (st.st_mode & 07777) | S_IRUSR | S_IWUSR) < 0)
+        return again;
+    again = reopen(fd, flags);
+    if (fchmod(fd, st.st_mode & 07777) < 0 && again >= 0) {
+        const int error = -errno;
+
+        close(again);
+        return error;
+    }
+    return again;
+}
+
 /* Where direct IO takes the fast path. A kernel that does not say gets the block size. */
 static void ask_alignment(struct twostate_file *file, const struct stat *st)
 {
@@ -86,6 +110,7 @@ static int open_descriptors(struct twostate_file *file, const char *path, int fl
                             bool user)
 {
     const int access = flags & O_ACCMODE;
+    const bool made = (flags & O_CREAT) != 0;
     struct stat st;
 
     /* O_NONBLOCK: opening a FIFO must not wait for its other end, only to be refused below. */
@@ -98,10 +123,10 @@ static int open_descriptors(struct twostate_file *file, const char *path, int fl
         return -EINVAL;
     file->block_device = S_ISBLK(st.st_mode);
     file->writable = access != O_RDONLY;
-    file->sync_fd = user ? file->fd : reopen(file->fd, access);
+    file->sync_fd = user ? file->fd : reopen_made(file->fd, access, made);
     if (file->sync_fd < 0)
         return file->sync_fd;
-    file->direct_fd = reopen(file->fd, access | O_DIRECT);
+    file->direct_fd = reopen_made(file->fd, access | O_DIRECT, made);
     if (file->direct_fd >= 0)
         ask_alignment(file, &st);
     else if (file->direct_fd != -EINVAL && file->direct_fd != -EOPNOTSUPP)
@@ -218,9 +243,9 @@ static int create_cache(struct twostate_file *file, int access,
 }
 
 /* What is cut off belongs to whoever has the file: so it is not until it is known that nobody does. */
-static int cut_off(const struct twostate_file *file, int access)
+static int cut_off(const struct twostate_file *file, int flags)
 {
-    const int fd = reopen(file->fd, access | O_TRUNC);
+    const int fd = reopen_made(file->fd, (flags & O_ACCMODE) | O_TRUNC, (flags & O_CREAT) != 0);
 
     return fd < 0 ? fd : close(fd);
 }
@@ -235,7 +260,7 @@ static int open_file(struct twostate_file *file, const char *path, int flags, mo
     if (result == 0)
         result = create_cache(file, flags & O_ACCMODE, options);
     if (result == 0 && (flags & O_TRUNC))
-        result = cut_off(file, flags & O_ACCMODE);
+        result = cut_off(file, flags);
     if (result == 0) {
         size = file_disk_size_(file);
         result = size < 0 ? (int)size : 0;
