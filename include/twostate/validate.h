@@ -136,12 +136,13 @@ TWOSTATE_API struct twostate_validate_info twostate_validate_query(void);
 
 /*
  * Hands over: the newest hold that the calling thread has of the lock (a struct twostate_lock or
- * struct twostate_iolock) is no longer the thread's, and any thread may give it back.
+ * struct twostate_iolock) is no longer the thread's, and any thread may give it back. One hold a
+ * call: a thread that hands over n, also those of one acquire_n, calls it n times.
  * Does nothing while the validator is off, but that ThreadSanitizer is told (lock.h).
  */
 TWOSTATE_API void twostate_validate_disown(const void *lock);
 
-/* Takes over: the oldest hold of the lock that is nobody's is now the calling thread's. */
+/* Takes over: the oldest hold of the lock that is nobody's is now the calling thread's. One, too. */
 TWOSTATE_API void twostate_validate_adopt(const void *lock);
 
 /* The same for all that a pair's hold holds. */

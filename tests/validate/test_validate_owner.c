@@ -104,6 +104,21 @@ static void test_disown_one_of_several(void **unused)
     EXPECT(HAND_OFF, &lock, "release B");
 }
 
+/* A call hands over one hold, however they were acquired: n of them take n calls. */
+static void test_disown_each(void **unused)
+{
+    (void)unused;
+    assert_int_equal(twostate_lock_acquire_n(&lock, B, 3), 0);
+    assert_int_equal(twostate_lock_join(&lock, B), 0);
+    for (int i = 0; i < 4; i++)
+        twostate_validate_disown(&lock);
+    twostate_validate_disown(&lock); /* there is none left: nothing happens */
+    for (int i = 0; i < 4; i++)
+        in_thread(release_b, NULL);
+    expect_none();
+    assert_int_equal(twostate_validate_query().holds, 0);
+}
+
 static void thaw(void *unused)
 {
     (void)unused;
@@ -395,7 +410,8 @@ static void test_adopt_without_room(void **unused)
 static void test_settings(void **unused)
 {
     (void)unused;
-    assert_int_equal(twostate_validate_start(TWOSTATE_VALIDATE_COLLECT, 256), -EINVAL);
+    for (uint32_t rule = TWOSTATE_RULES_ALL + 1; rule != 0; rule <<= 1)
+        assert_int_equal(twostate_validate_start(TWOSTATE_VALIDATE_COLLECT, rule), -EINVAL);
     assert_int_equal(twostate_validate_start((enum twostate_validate_mode)3, 0), -EINVAL);
     assert_int_equal(
         twostate_validate_start(TWOSTATE_VALIDATE_COLLECT,
@@ -429,6 +445,7 @@ int main(void)
         TEST(test_disown),
         TEST(test_adopt),
         TEST(test_disown_one_of_several),
+        TEST(test_disown_each),
         TEST(test_what_is_nobodys_goes_first),
         TEST(test_other_ends_by_another),
         TEST(test_holds_of_pairs),
