@@ -100,10 +100,17 @@ static int set(const struct twostate_lock *lock, const struct twostate_class *cl
     return 0;
 }
 
+static bool from_later_version(const struct twostate_class *cls)
+{
+    return cls != NULL && (cls->reserved[0] | cls->reserved[1]) != 0;
+}
+
 int twostate_lock_set_class(struct twostate_lock *lock, const struct twostate_class *cls)
 {
     int result = 0;
 
+    if (from_later_version(cls))
+        return -EINVAL;
     if ((__atomic_load_n(&watch_mask_, __ATOMIC_RELAXED) & WATCH_HOLDS) == 0)
         return 0;
     holds_lock_();
@@ -123,8 +130,10 @@ int twostate_iolock_set_class(struct twostate_iolock *lock, const struct twostat
 int twostate_iopair_set_class(struct twostate_iopair *pair, const struct twostate_class *iolock_cls,
                               const struct twostate_class *iotype_cls)
 {
-    const int result = twostate_lock_set_class(&pair->iolock_.lock_, iolock_cls);
+    int result = -EINVAL;
 
+    if (!from_later_version(iotype_cls))
+        result = twostate_lock_set_class(&pair->iolock_.lock_, iolock_cls);
     return result ? result : twostate_lock_set_class(&pair->iotype_, iotype_cls);
 }
 

@@ -45,6 +45,7 @@ int twostate_iopair_init_with(struct twostate_iopair *pair, unsigned flags, uint
     if (result)
         return result;
     pair->remapping_ = 0;
+    pair->reserved_ = 0;
     return twostate_lock_init_with(&pair->iotype_, flags, patience_us);
 }
 

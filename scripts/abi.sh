@@ -13,10 +13,12 @@
 #        scripts/abi.sh check DIR           compare such a directory with the last release
 #        scripts/abi.sh compare OLD NEW     compare two such directories
 # A change that breaks no program all the same: abi/accepted holds the lines of headers.txt that may go,
-# abi/suppressions.abignore is for libabigail.
+# abi/suppressions.abignore is for libabigail. A struct's size no suppression can hide.
+# TWOSTATE_ABI_BUILD: where to build, and to leave it for the next time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d "${TMPDIR:-/tmp}/twostate-abi.XXXXXX")
+build=${TWOSTATE_ABI_BUILD:-$work/build}
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
@@ -59,14 +61,14 @@ quietly()
 dump()
 {
     command -v abidw >/dev/null || not_tested 'no libabigail (Debian: abigail-tools)'
-    quietly cmake -S . -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DTWOSTATE_TESTS=OFF \
+    quietly cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DTWOSTATE_TESTS=OFF \
         -DTWOSTATE_BENCH=OFF -DTWOSTATE_EXAMPLES=OFF "-DCMAKE_C_FLAGS=-ffile-prefix-map=$PWD/="
-    quietly cmake --build "$work/build" --parallel 2 --target twostate_shared twostate_io_shared
+    quietly cmake --build "$build" --parallel 2 --target twostate_shared twostate_io_shared
     mkdir -p "$1"
     uname -m >"$1/machine"
     for library in libtwostate io/libtwostate-io; do
         abidw --exported-interfaces-only --headers-dir include/twostate --drop-private-types \
-            --no-show-locs --no-corpus-path --no-comp-dir-path --out-file "$1/${library#*/}.abi" "$work/build/lib/$library.so"
+            --no-show-locs --no-corpus-path --no-comp-dir-path --out-file "$1/${library#*/}.abi" "$build/lib/$library.so"
     done
     header_text >"$1/headers.txt"
 }
@@ -74,6 +76,18 @@ dump()
 soname()
 {
     sed -n "s/.* soname='\([^']*\)'.*/\1/p" "$1" | head -1
+}
+
+# What each struct that programs have takes, and which functions there are, in a record.
+sizes()
+{
+    sed -n "s/.*<class-decl name='\(twostate_[a-z_]*\)' size-in-bits='\([0-9]*\)'.*/\1: \2 bits/p" \
+        "$1"/*.abi | sort -u
+}
+
+functions()
+{
+    sed -n "s/.*<elf-symbol name='\(twostate_[^']*\)'.*type='func-type'.*is-defined='yes'.*/\1/p" "$1"/*.abi | sort
 }
 
 # compare OLD NEW: false if a program made with OLD may not work with NEW.
@@ -101,6 +115,13 @@ compare()
             status=1
         fi
     done
+    comm -23 <(sizes "$old") <(sizes "$new") >"$work/sizes"
+    if [ -s "$work/sizes" ]; then
+        echo 'abi.sh: structs that programs have are of another size than this:'
+        cat "$work/sizes"
+        status=1
+    fi
+    comm -13 <(functions "$old") <(functions "$new") | sed 's/^/abi.sh: a new function: /'
     diff "$old/headers.txt" "$new/headers.txt" | sed -n 's/^< //p' >"$work/gone" || true
     if [ -e abi/accepted ]; then
         grep -vxFf abi/accepted "$work/gone" >"$work/left" || true

@@ -77,6 +77,7 @@ struct twostate_waiter {
     uint32_t holds_;
     uint32_t state_;
     int result_;
+    void *reserved_[2];
 };
 
 /*
@@ -158,6 +159,7 @@ struct twostate_grants {
     /* Private. */
     struct twostate_waiter *first_;
     struct twostate_waiter **end_;
+    void *reserved_[2];
 };
 
 /* Makes an empty queue. Returns 0, or -errno of eventfd(2): -EMFILE, -ENFILE, -ENOMEM. */

@@ -49,6 +49,7 @@ struct twostate_class {
     bool
         ordered; /* locks of this class are taken together in an order that the program sees to, and
                       that their addresses don't show: it is not checked */
+    uint64_t reserved[2]; /* room for later versions: must be zero */
 };
 
 #define TWOSTATE_RANK_IOLOCK 1000U
@@ -56,7 +57,8 @@ struct twostate_class {
 
 /*
  * Gives the lock a class; NULL: that of the table above.
- * Returns 0, or -ENOSPC: too many locks have one (16384), and this one keeps what it had.
+ * Returns 0; -ENOSPC if too many locks have one (16384), or -EINVAL if reserved is not zero: the
+ * lock keeps what it had.
  */
 TWOSTATE_API int twostate_lock_set_class(struct twostate_lock *lock,
                                          const struct twostate_class *cls);

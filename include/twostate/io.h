@@ -24,10 +24,11 @@
  * error. errno itself is never set. Offsets and lengths are 64 bits, in bytes.
  *
  * Errors that every function may return:
- *   -EINVAL      a null argument, a negative offset, a negative iovcnt
+ *   -EINVAL      a null argument, a negative offset, a negative iovcnt, a flag that there is not, or
+ *                not for this call
  *   -EFBIG       offset + length does not fit into 63 bits (writes; reads stop at the end of file)
  *   -EBADF       the file is being closed, or was opened without the needed access
- *   -EOPNOTSUPP  an unknown flag, or something that the file system does not have
+ *   -EOPNOTSUPP  something that the file system does not have
  *   -ENOMEM      out of memory, or of a user cache's, which is full of other files' data that can't be
  *                written back; nothing was done
  *   -EDEADLK     a call that waits was made from a completion callback (see twostate_preadv_async)
@@ -87,8 +88,10 @@ enum twostate_backend {
 };
 
 /*
- * Zeroed options are the defaults. The last three concern files with TWOSTATE_CACHE_USER; that
- * memory is taken when the first of them is opened.
+ * Zeroed options are the defaults. Those from cache_bytes on concern files with
+ * TWOSTATE_CACHE_USER; that memory is taken when the first of them is opened.
+ * reserved, here and below, is room for later versions: in options it must be zero (else -EINVAL),
+ * and in what is filled in it is.
  */
 struct twostate_engine_options {
     enum twostate_backend backend;
@@ -101,6 +104,7 @@ struct twostate_engine_options {
     uint64_t cache_bytes;   /* memory for data, at least 4 MiB; 0: 256 MiB */
     unsigned dirty_percent; /* of it that may be waiting to be written back, 1 to 90; 0: 40 */
     unsigned writeback_ms;  /* what has been dirty for so long is written back; 0: 5000 */
+    uint64_t reserved[3];
 };
 
 /* What buffered IO of a file goes through. */
@@ -117,6 +121,7 @@ enum twostate_cache {
 struct twostate_file_options {
     enum twostate_cache cache;
     unsigned folio; /* user cache: bytes of its unit, a power of two, 4096 to 65536; 0: 16384 */
+    uint64_t reserved[3];
 };
 
 /* How a request is to be done. Flags are read once, when the call is made. */
@@ -183,6 +188,7 @@ struct twostate_engine_info {
     uint64_t cache_misses;  /* folios that had to be read, since the engine was made */
     uint64_t cache_evicted; /* folios that gave way to others */
     uint64_t written_back;  /* bytes */
+    uint64_t reserved[8];
 };
 
 /* -EINVAL for null. */
@@ -361,6 +367,7 @@ struct twostate_file_stat {
     uint32_t block;         /* the file system's preferred block, bytes */
     uint32_t direct_memory; /* alignments at which direct IO takes the fast path, bytes; */
     uint32_t direct_offset; /* 0: the file system has no direct IO */
+    uint32_t reserved[9];
 };
 
 /* Sizes and alignments of a file. The size is at least that of every write that has completed. */

@@ -52,12 +52,13 @@ struct TWOSTATE_SAYS_(capability("IOLOCK")) twostate_iolock {
         TWOSTATE_LOCK_INIT                                                                         \
     }
 
-/* What an IOLOCK looked like at one instant. */
+/* What an IOLOCK looked like at one instant. reserved is 0, and room for later versions. */
 struct twostate_iolock_info {
     uint32_t holders;          /* 0: unlocked; exclusive: 1 */
     enum twostate_iomode mode; /* meaningful while holders > 0 */
     uint32_t waiting_shared;   /* registered waiters, at most 511 of each, as in lock.h */
     uint32_t waiting_exclusive;
+    uint32_t reserved[4];
 };
 
 /* Makes *lock an unlocked lock. The same as zeroing it. Nobody may be using it. */

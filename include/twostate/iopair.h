@@ -85,11 +85,12 @@ struct twostate_iopair {
     struct twostate_iolock iolock_;
     struct twostate_lock iotype_;
     uint32_t remapping_;
+    uint32_t reserved_;
 };
 
 #define TWOSTATE_IOPAIR_INIT                                                                       \
     {                                                                                              \
-        TWOSTATE_IOLOCK_INIT, TWOSTATE_LOCK_INIT, 0                                                \
+        TWOSTATE_IOLOCK_INIT, TWOSTATE_LOCK_INIT, 0, 0                                             \
     }
 
 /* What a request holds. The members are private. */
@@ -97,6 +98,7 @@ struct TWOSTATE_SAYS_(capability("hold")) twostate_hold {
     struct twostate_iopair *pair_;
     struct twostate_iopair *destination_; /* of a remap of two files, else NULL */
     uint32_t held_;
+    uint32_t reserved_;
 };
 
 enum twostate_iopath {

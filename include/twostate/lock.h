@@ -106,7 +106,7 @@ struct TWOSTATE_SAYS_(capability("two-state lock")) twostate_lock {
 #define TWOSTATE_PATIENCE_DEFAULT UINT32_C(1024)
 #define TWOSTATE_PATIENCE_MAX     UINT32_C(524288)
 
-/* What a lock looked like at one instant. */
+/* What a lock looked like at one instant. reserved is 0, and room for later versions. */
 struct twostate_lock_info {
     uint32_t holders;          /* of a state; 0: unlocked */
     enum twostate_state state; /* meaningful while holders > 0 */
@@ -115,6 +115,7 @@ struct twostate_lock_info {
     uint32_t waiting_b;        /* the same of B; a waiting switch counts in its new state */
     uint32_t draining;         /* registered drains and freezes, at most 15 */
     bool switching;            /* a holder waits to be alone, to switch */
+    uint32_t reserved[3];
 };
 
 /*

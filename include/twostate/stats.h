@@ -51,7 +51,10 @@ extern "C" {
 
 #define TWOSTATE_STATS_BUCKETS 40
 
-/* Durations, in nanoseconds. The percentiles are right to 3 %, the other numbers exact. */
+/*
+ * Durations, in nanoseconds. The percentiles are right to 3 %, the other numbers exact. reserved,
+ * here and below, is 0, and room for later versions.
+ */
 struct twostate_stats_times {
     uint64_t count;
     uint64_t total_ns;
@@ -61,6 +64,7 @@ struct twostate_stats_times {
     uint64_t p999_ns;
     uint64_t buckets[TWOSTATE_STATS_BUCKETS]; /* [n]: from 2^n, below 2^(n+1); [0]: below 2, too;
                                                  the last one: all that are longer */
+    uint64_t reserved[2];
 };
 
 /* Those who want the same of a lock. */
@@ -75,6 +79,7 @@ struct twostate_stats_group {
     uint64_t mode_switches; /* phases that ended by an unlock for another group, or by a switch */
     struct twostate_stats_times wait;
     struct twostate_stats_times hold; /* of each hold, n of acquire_n; drain: freezes */
+    uint64_t reserved[6];
 };
 
 /* The members of twostate_stats.groups. */
@@ -89,6 +94,7 @@ struct twostate_stats {
     bool iolock;            /* a class of IOLOCKs */
     uint64_t longest_queue; /* registered waiters of one lock, at most */
     struct twostate_stats_group groups[3];
+    uint64_t reserved[4];
 };
 
 enum twostate_stats_format {

@@ -104,9 +104,11 @@ enum twostate_validate_mode {
 
 #define TWOSTATE_REPORT_TEXT 8192
 
+/* reserved, here and below, is 0, and room for later versions. */
 struct twostate_report {
     enum twostate_rule rule;
     const void *lock; /* its address; the lock may be gone */
+    uint64_t reserved[4];
     char text[TWOSTATE_REPORT_TEXT];
 };
 
@@ -116,6 +118,7 @@ struct twostate_validate_info {
     uint32_t holds;         /* that somebody has now */
     uint64_t holds_missed;  /* found no room; while there are such, hand-off is not checked */
     uint64_t orders_missed; /* found no room */
+    uint64_t reserved[3];
 };
 
 /*

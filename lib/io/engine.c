@@ -111,7 +111,8 @@ static bool valid(const struct twostate_engine_options *o)
 {
     return (unsigned)o->backend <= TWOSTATE_BACKEND_THREADS && o->queue_depth <= MOST_DEPTH &&
            o->workers <= MOST_WORKERS && (o->cache_bytes == 0 || o->cache_bytes >= LEAST_CACHE) &&
-           o->dirty_percent <= MOST_DIRTY_PERCENT;
+           o->dirty_percent <= MOST_DIRTY_PERCENT &&
+           (o->reserved[0] | o->reserved[1] | o->reserved[2]) == 0;
 }
 
 static void set_options(struct twostate_engine *engine, const struct twostate_engine_options *o)

@@ -276,7 +276,8 @@ static int check(const struct twostate_engine *engine, const char *path, int fla
     const bool fits = power && o->folio >= FOLIO_BLOCK && o->folio <= FOLIO_MOST_SIZE;
 
     if (engine == NULL || path == NULL || (flags & O_ACCMODE) == O_ACCMODE ||
-        (unsigned)o->cache > TWOSTATE_CACHE_USER || (o->folio != 0 && !fits))
+        (unsigned)o->cache > TWOSTATE_CACHE_USER || (o->folio != 0 && !fits) ||
+        (o->reserved[0] | o->reserved[1] | o->reserved[2]) != 0)
         return -EINVAL;
     if (o->cache == TWOSTATE_CACHE_USER && (flags & O_ACCMODE) != O_RDWR)
         return -EINVAL;

@@ -35,7 +35,7 @@ int transfer_init_(struct transfer *t, struct twostate_file *file, bool write,
     t->flags = flags;
     t->offset = 0;
     if (flags & ~(unsigned)(write ? WRITE_FLAGS : READ_FLAGS))
-        return -EOPNOTSUPP;
+        return -EINVAL;
     if (file == NULL || (offset < 0 && !append))
         return -EINVAL;
     result = cursor_init_(&t->cursor, iov, count);

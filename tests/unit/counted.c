@@ -14,13 +14,31 @@
 
 #define T0 UINT64_C(1000000000)
 
+/* What a later version may put into them is 0, whatever was in the memory. */
+static void assert_room(const struct twostate_stats *stats)
+{
+    static const uint64_t none[8];
+
+    assert_memory_equal(stats->reserved, none, sizeof(stats->reserved));
+    for (unsigned i = 0; i < 3; i++) {
+        const struct twostate_stats_group *group = &stats->groups[i];
+
+        assert_memory_equal(group->reserved, none, sizeof(group->reserved));
+        assert_memory_equal(group->wait.reserved, none, sizeof(group->wait.reserved));
+        assert_memory_equal(group->hold.reserved, none, sizeof(group->hold.reserved));
+    }
+}
+
 struct twostate_stats stats_of(const char *name)
 {
     struct twostate_stats stats;
 
+    memset(&stats, 0xff, sizeof(stats));
     for (unsigned i = 0; twostate_stats_snapshot(i, &stats); i++)
-        if (strcmp(stats.name, name) == 0)
+        if (strcmp(stats.name, name) == 0) {
+            assert_room(&stats);
             return stats;
+        }
     fail_msg("nothing was counted of %s", name);
     return stats;
 }

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+#include <twostate/async.h>
+
 #define A TWOSTATE_A
 #define B TWOSTATE_B
 
@@ -53,35 +55,56 @@ static void test_every_patience_is_an_unlocked_lock(void **state) /* G1 */
         }
 }
 
+static void refuses(unsigned flags, uint32_t patience)
+{
+    struct twostate_iopair pair;
+    struct twostate_iopair before;
+
+    memset(&pair, 0x5a, sizeof(pair));
+    before = pair;
+    assert_int_equal(twostate_lock_init_with(&pair.iotype_, flags, patience), -EINVAL);
+    assert_int_equal(twostate_iolock_init_with(&pair.iolock_, flags, patience), -EINVAL);
+    assert_int_equal(twostate_iopair_init_with(&pair, flags, patience), -EINVAL);
+    assert_memory_equal(&pair, &before, sizeof(pair));
+}
+
 static void test_what_is_refused_changes_nothing(void **state) /* G9 */
 {
-    static const struct {
-        unsigned flags;
-        uint32_t patience;
-    } rows[] = {
-        {2, 0},
-        {UINT32_MAX, 0},
-        {TWOSTATE_PROCESS_SHARED | 4, 64},
-        {0, TWOSTATE_PATIENCE_MAX + 1},
-        {0, UINT32_MAX},
-        {TWOSTATE_PROCESS_SHARED, TWOSTATE_PATIENCE_MAX + 1},
-    };
+    (void)state;
+    for (unsigned flag = TWOSTATE_PROCESS_SHARED << 1; flag != 0; flag <<= 1) {
+        refuses(flag, 0);
+        refuses(flag | TWOSTATE_PROCESS_SHARED, 64);
+    }
+    refuses(UINT32_MAX, 0);
+    refuses(0, TWOSTATE_PATIENCE_MAX + 1);
+    refuses(0, UINT32_MAX);
+    refuses(TWOSTATE_PROCESS_SHARED, TWOSTATE_PATIENCE_MAX + 1);
+}
+
+/* Room for later versions is 0, whatever was in the memory; and it is all that is left of a pair. */
+static void test_room_is_zero(void **state)
+{
+    static const uint32_t none[4];
+    struct twostate_iopair pair;
+    struct twostate_iopair_info info;
+    struct twostate_grants grants;
+    struct twostate_lock_info lock;
 
     (void)state;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct twostate_iopair pair;
-        struct twostate_iopair before;
-
-        memset(&pair, 0x5a, sizeof(pair));
-        before = pair;
-        assert_int_equal(twostate_lock_init_with(&pair.iotype_, rows[i].flags, rows[i].patience),
-                         -EINVAL);
-        assert_int_equal(twostate_iolock_init_with(&pair.iolock_, rows[i].flags, rows[i].patience),
-                         -EINVAL);
-        assert_int_equal(twostate_iopair_init_with(&pair, rows[i].flags, rows[i].patience),
-                         -EINVAL);
-        assert_memory_equal(&pair, &before, sizeof(pair));
-    }
+    memset(&pair, 0xff, sizeof(pair));
+    memset(&grants, 0xff, sizeof(grants));
+    twostate_iopair_init(&pair);
+    assert_int_equal(pair.reserved_, 0);
+    assert_int_equal(sizeof(pair), offsetof(struct twostate_iopair, reserved_) + 4);
+    info = twostate_iopair_query(&pair);
+    lock = twostate_lock_query(&pair.iotype_);
+    assert_memory_equal(info.iolock.reserved, none, sizeof(info.iolock.reserved));
+    assert_memory_equal(info.iotype.reserved, none, sizeof(info.iotype.reserved));
+    assert_memory_equal(lock.reserved, none, sizeof(lock.reserved));
+    assert_int_equal(twostate_grants_init(&grants), 0);
+    assert_null(grants.reserved_[0]);
+    assert_null(grants.reserved_[1]);
+    twostate_grants_destroy(&grants);
 }
 
 /* Whatever happens to it: waits that end well, waits that time out, freezes, switches. */
@@ -188,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_default_is_a_zeroed_lock),
         cmocka_unit_test(test_every_patience_is_an_unlocked_lock),
         cmocka_unit_test(test_what_is_refused_changes_nothing),
+        cmocka_unit_test(test_room_is_zero),
         cmocka_unit_test(test_properties_are_kept),
         cmocka_unit_test(test_iolock_and_pair_have_them_too),
         cmocka_unit_test(test_destroy_after_use),

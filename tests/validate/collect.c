@@ -30,10 +30,14 @@ int collect_stop(void **state)
 
 void expect_report(enum twostate_rule rule, const void *lock, const char *const words[])
 {
+    static const uint64_t none[4];
+
+    memset(&report, 0xff, sizeof(report));
     if (!twostate_validate_next(&report))
         fail_msg("no report, where one of rule %d was to come", (int)rule);
     if (report.rule != rule || report.lock != lock)
         fail_msg("not of rule %d and lock %p: %s", (int)rule, lock, report.text);
+    assert_memory_equal(report.reserved, none, sizeof(report.reserved));
     for (; *words != NULL; words++)
         if (strstr(report.text, *words) == NULL)
             fail_msg("no '%s' in: %s", *words, report.text);

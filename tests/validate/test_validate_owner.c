@@ -409,9 +409,12 @@ static void test_adopt_without_room(void **unused)
 
 static void test_settings(void **unused)
 {
+    static const uint64_t none[3];
+
     (void)unused;
     for (uint32_t rule = TWOSTATE_RULES_ALL + 1; rule != 0; rule <<= 1)
         assert_int_equal(twostate_validate_start(TWOSTATE_VALIDATE_COLLECT, rule), -EINVAL);
+    assert_memory_equal(twostate_validate_query().reserved, none, sizeof(none));
     assert_int_equal(twostate_validate_start((enum twostate_validate_mode)3, 0), -EINVAL);
     assert_int_equal(
         twostate_validate_start(TWOSTATE_VALIDATE_COLLECT,
