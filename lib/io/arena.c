@@ -466,13 +466,13 @@ static int stand_in_line(struct arena *arena, struct waiter *waiter, uint64_t by
         pthread_mutex_lock(&arena->mutex);
         if (first && grant(arena, bytes))
             return 0;
-        if (error)
+        /* What is reserved will be folios soon, which may be evicted then: nobody tells of that. */
+        busy = busy || (first && arena->reserved > 0);
+        if (error && first && !busy)
             return error;
         if (first != is_first(arena, waiter) ||
             (first && __atomic_load_n(&arena->changes, __ATOMIC_SEQ_CST) != seen))
             continue;
-        /* What is reserved will be folios soon, which may be evicted then: nobody tells of that. */
-        busy = busy || (first && arena->reserved > 0);
         wait_ms(arena, waiter, busy ? soon : ASK_MS);
         soon = busy && soon < ASK_MS / 2 ? soon * 2 : soon;
     }

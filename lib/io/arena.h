@@ -50,7 +50,8 @@ int arena_layout_(struct arena *arena, uint32_t size, struct arena_layout *layou
  * Reserves count folios of so many bytes: evicts, and waits for folios to become clean or free. The
  * caller holds no folio lock. With nowait -EAGAIN instead of waiting or evicting.
  * -ENOMEM: more than the whole budget. stuck: asked now and then while waiting; if it returns an
- * error (write-back fails), that is the result. Who waits, waits in line: nobody passes him.
+ * error (write-back fails) to the first in line, and others use no folio that may be let go soon, that is
+ * the result. Who waits, waits in line: nobody passes him.
  */
 int arena_reserve_(struct arena *arena, uint32_t size, unsigned count, bool nowait,
                    int (*stuck)(void *context), void *context);

@@ -71,13 +71,15 @@ static struct batch *take(struct user_engine *user)
     return batch;
 }
 
-void batch_begin_(struct pass *pass)
+/* Those who have one give it back without waiting for anything but the disk. */
+static struct batch *begun(struct pass *pass)
 {
-    if (pass->batch)
-        return;
-    pass->batch = take(pass->cache->user);
-    pass->batch->pass = pass;
-    pass->batch->used = pass->batch->writes = pass->batch->parts = 0;
+    if (pass->batch == NULL) {
+        pass->batch = take(pass->cache->user);
+        pass->batch->pass = pass;
+        pass->batch->used = pass->batch->writes = pass->batch->parts = 0;
+    }
+    return pass->batch;
 }
 
 void batch_have_room_(struct pass *pass)
@@ -147,10 +149,6 @@ void batch_submit_(struct pass *pass, bool last)
     pass->batch = NULL;
     if (batch == NULL)
         return;
-    if (batch->writes == 0) {
-        batch_return(pass->cache->user, batch);
-        return;
-    }
     pthread_mutex_lock(&pass->cache->unwritten);
     while (pass->cache->held_back > 0)
         pthread_cond_wait(&pass->cache->written, &pass->cache->unwritten);
@@ -192,7 +190,7 @@ static struct write *write_at(struct batch *batch, int64_t offset)
 
 void batch_add_(struct pass *pass, struct folio *folio, uint32_t first, uint32_t count)
 {
-    struct batch *batch = pass->batch;
+    struct batch *batch = begun(pass);
     const struct user_cache *cache = pass->cache;
     const uint32_t length = count * FOLIO_BLOCK;
     const uint32_t within = first * FOLIO_BLOCK;

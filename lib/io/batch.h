@@ -26,12 +26,10 @@ struct part {
     uint32_t blocks;
 };
 
-/* Begins to fill one, if none is. Waits for it: those who have one give it back without waiting for
-   anything but the disk. */
-void batch_begin_(struct pass *pass);
 /* After which the one that is being filled has room for a folio; it may leave for that. */
 void batch_have_room_(struct pass *pass);
-/* Copies adjacent whole blocks of a folio, which is locked, into it. */
+/* Copies adjacent whole blocks of a folio, which is locked, into it. Waits for one, if none is being
+   filled. */
 void batch_add_(struct pass *pass, struct folio *folio, uint32_t first, uint32_t count);
 /* Lets the one that is being filled, if there is one, leave; waits for nothing but dirty_hold_. last: the
    caller is going to wait for it, and sends no other. */

@@ -12,6 +12,7 @@ static void unlist(struct user_cache *cache, struct folio *folio)
 {
     cds_list_del(&folio->node);
     folio->listed = false;
+    __atomic_sub_fetch(&cache->dirty, cache->folio, __ATOMIC_RELAXED);
     __atomic_sub_fetch(&cache->user->dirty, cache->folio, __ATOMIC_RELAXED);
 }
 
@@ -34,6 +35,7 @@ void dirty_mark_(struct user_cache *cache, struct folio *folio, uint32_t blocks)
         folio->dirtied = cache->syncs;
         folio->since = user_now_();
         cds_list_add_tail(&folio->node, &cache->not_on_disk);
+        __atomic_add_fetch(&cache->dirty, cache->folio, __ATOMIC_RELAXED);
         flusher_dirtied_(cache->user, cache->folio);
     }
     pthread_mutex_unlock(&cache->unwritten);

@@ -166,8 +166,9 @@ int span_make_(struct span *span, bool nowait)
 {
     struct user_engine *user = span->cache->user;
     struct stock stock = {.cache = span->cache, .reserved = span->count};
+    struct flusher_wait wait = {.cache = span->cache};
     int result =
-        arena_reserve_(user->arena, span->cache->folio, span->count, nowait, flusher_stuck_, user);
+        arena_reserve_(user->arena, span->cache->folio, span->count, nowait, flusher_stuck_, &wait);
 
     if (result)
         return result;

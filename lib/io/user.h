@@ -43,11 +43,12 @@ struct user_engine {
     pthread_cond_t batch_free;
     bool pressed;    /* somebody waits for less to be dirty, or for memory */
     uint64_t rounds; /* of the flusher, finished */
-    int error;       /* of the last round, if it wrote nothing */
+    int error;       /* of the last round, if it wrote nothing and nothing else is dirty */
     bool stop;
     pthread_t flusher;
 
     aligned_u64 dirty;        /* bytes of listed folios; atomic, as the following */
+    aligned_u64 unwritable;   /* of those, of files of which nothing could be written last */
     aligned_u64 misses;       /* folios */
     aligned_u64 written_back; /* bytes */
 };
@@ -56,10 +57,12 @@ struct user_cache {
     struct cache cache;
     struct user_engine *user;
     struct index index;
-    struct cds_list_head node;  /* in user->caches */
-    unsigned held;              /* by the flusher; user->mutex */
-    uint32_t folio;             /* bytes */
-    uint32_t shift;             /* log2 of it */
+    struct cds_list_head node; /* in user->caches */
+    unsigned held;             /* by the flusher; user->mutex */
+    int error;         /* of the flusher's last try, if it wrote nothing; atomic, as the next */
+    aligned_u64 dirty; /* bytes of its listed folios */
+    uint32_t folio;    /* bytes */
+    uint32_t shift;    /* log2 of it */
     struct arena_layout layout; /* of its folios */
     int fd;                     /* the kernel's cache: for the tail, and to change the size */
     int direct_fd;
@@ -111,11 +114,22 @@ int64_t writeback_some_(struct user_cache *cache, int64_t since);
  */
 bool writeback_end_first_(struct user_cache *cache, bool nowait);
 
-/* Waits until less is dirty than may be; with nowait -EAGAIN instead. No folio is locked. */
-int flusher_throttle_(struct user_engine *user, bool nowait);
+/*
+ * Waits until less is dirty than may be; with nowait -EAGAIN instead. No folio is locked. What can't be
+ * written counts for its own file alone; an error is that of the cache's own file, of which nothing can be
+ * written, and of what may be dirty too much for others to make room.
+ */
+int flusher_throttle_(struct user_cache *cache, bool nowait);
 /* Whoever waits for memory, or would have to: write back. */
 void flusher_press_(void *user);
-int flusher_stuck_(void *user);
+/* Who waits for memory, for which cache. */
+struct flusher_wait {
+    struct user_cache *cache;
+    uint64_t enough; /* rounds; 0 before it has asked */
+};
+/* With a struct flusher_wait: 0, or, since nothing that is dirty can be written any more, the error of the
+   cache's own file, or -ENOMEM. */
+int flusher_stuck_(void *wait);
 int flusher_start_(struct user_engine *user);
 void flusher_stop_(struct user_engine *user);
 /* So many bytes more are dirty. Never waits. */

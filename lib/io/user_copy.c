@@ -286,9 +286,8 @@ static int64_t write_locked(struct span *span, struct cursor *cursor, int64_t of
     struct user_cache *cache = span->cache;
     const bool nowait = flags & CACHE_NOWAIT;
     int64_t length = (int64_t)cursor->window;
-    int result = nowait && takes_time(cache, offset, flags)
-                     ? -EAGAIN
-                     : flusher_throttle_(cache->user, nowait);
+    int result =
+        nowait && takes_time(cache, offset, flags) ? -EAGAIN : flusher_throttle_(cache, nowait);
 
     if (result == 0 && cache->block_device && offset >= user_size_(cache))
         result = -ENOSPC;

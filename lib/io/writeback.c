@@ -140,10 +140,8 @@ static bool write_folio(struct pass *pass, const struct pick *pick)
 
     batch_have_room_(pass);
     lock_folio(pass, pick->folio);
-    if (has_something_to_write(pass, pick)) {
-        batch_begin_(pass);
+    if (has_something_to_write(pass, pick))
         some = take_blocks(pass, pick, &tail);
-    }
     twostate_iolock_release(&pick->folio->lock, TWOSTATE_EXCLUSIVE);
     if (tail.part.folio) {
         error = write_tail(pass->cache, &tail);

@@ -31,8 +31,9 @@ static struct plan {
     uint32_t pause;
 } plans[CALL_KINDS];
 
-static int missing_flags; /* atomic */
-static int seen_flags; /* atomic */
+static uint32_t only_file; /* its number, or a part of it; 0: all */
+static int missing_flags;  /* atomic */
+static int seen_flags;     /* atomic */
 static uint32_t hits;
 static uint32_t changes; /* of files, that have to be made durable yet */
 static uint32_t durable; /* of those */
@@ -99,6 +100,22 @@ void inject_error(enum call_kind kind, uint32_t nth, uint32_t times, int error)
     inject_fault(kind, FAULT_ERROR, nth, times, error);
 }
 
+void inject_only_file(int fd)
+{
+    struct stat st;
+
+    CHECK(REAL(fstat64)(fd, &st) == 0);
+    store(&only_file, (uint32_t)st.st_ino);
+}
+
+static bool is_concerned(int fd)
+{
+    const uint32_t only = load(&only_file);
+    struct stat st;
+
+    return only == 0 || (REAL(fstat64)(fd, &st) == 0 && (uint32_t)st.st_ino == only);
+}
+
 uint32_t inject_hits(void)
 {
     return load(&hits);
@@ -160,6 +177,7 @@ void inject_nothing(void)
         store(&plans[i].shorten, 0);
     }
     __atomic_store_n(&missing_flags, 0, __ATOMIC_RELAXED);
+    store(&only_file, 0);
     store(&hits, 0);
 }
 
@@ -288,7 +306,8 @@ static ssize_t faulty_transfer(bool write, int fd, const struct iovec *iov, int 
                                int flags)
 {
     const enum call_kind kind = write ? CALL_WRITE : CALL_READ;
-    const struct hit hit = inject_next(kind);
+    const struct hit none = {.fault = FAULT_NONE};
+    const struct hit hit = is_concerned(fd) ? inject_next(kind) : none;
     struct iovec half;
 
     if (hit.fault == FAULT_TORN && write)

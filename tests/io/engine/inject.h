@@ -58,6 +58,9 @@ void inject_error(enum call_kind kind, uint32_t nth, uint32_t times, int error);
 /* Calls that went wrong since inject_nothing. */
 uint32_t inject_hits(void);
 
+/* From now on only transfers of this file are counted, and go wrong. Until inject_nothing. */
+void inject_only_file(int fd);
+
 /* The calling thread's calls are not counted, and nothing happens to them. Whether it was so before. */
 bool inject_spare(bool spare);
 

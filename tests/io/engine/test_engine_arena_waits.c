@@ -7,6 +7,21 @@
 #include <string.h>
 #include <twostate/validate.h>
 
+/* Times that somebody has begun to wait for memory. */
+static uint32_t waits;
+
+int __real_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+                                  const struct timespec *until);
+int __wrap_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+                                  const struct timespec *until);
+
+int __wrap_pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+                                  const struct timespec *until)
+{
+    add(&waits, 1);
+    return __real_pthread_cond_timedwait(cond, mutex, until);
+}
+
 /* A reservation in a thread of its own, which gives it back at once, or when it is told. */
 struct wanted {
     struct task task;
@@ -153,12 +168,17 @@ static void in_line(void **state)
 /* The first in line gives up: the next one gets its turn. */
 static void gives_up(void **state)
 {
+    struct folio *folios[2];
     struct wanted all;
     struct wanted behind;
 
     (void)state;
     arena_begin(UINT64_C(8) * S16);
     assert_int_equal(arena_want(S16, 2), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        folios[i] = arena_own(S16, 0);
+        arena_set_dirty(folios[i], 1);
+    }
     want_start(&all, S16, 8, false);
     AWAIT(load(&rig.presses) > 0);
     want_start(&behind, S16, 7, false);
@@ -169,7 +189,72 @@ static void gives_up(void **state)
     assert_int_equal(all.result, -EIO);
     assert_int_equal(behind.result, -EIO);
     assert_int_equal(arena_used(), 2 * S16);
-    arena_unreserve_(rig.arena, S16, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        arena_set_dirty(folios[i], 0);
+        arena_disown(folios[i], S16);
+    }
+    arena_end();
+}
+
+/* What others have reserved, or locked, they will let go: that is waited for, whatever can't be written. */
+static void others_are_busy(void **state)
+{
+    struct folio *locked = NULL;
+    struct wanted wanted;
+
+    (void)state;
+    arena_begin(UINT64_C(2) * S16);
+    store(&rig.broken, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(arena_want(S16, 2), 0);
+        if (i == 1) {
+            locked = arena_take_(rig.arena, S16);
+            locked->owner = OWNER(0);
+            arena_unreserve_(rig.arena, S16, 1);
+        }
+        want_start(&wanted, S16, 2, false);
+        AWAIT(load(&rig.asked) > 4 * (i + 1));
+        if (i == 1)
+            twostate_iolock_release(&locked->lock, TWOSTATE_EXCLUSIVE);
+        else
+            arena_unreserve_(rig.arena, S16, 2);
+        task_join(&wanted.task);
+        assert_int_equal(wanted.result, 0);
+    }
+    assert_int_equal(rig.evictions, 1);
+    arena_end();
+}
+
+/* Each look at all folios comes after a wait, or after something has become clean. */
+static void does_not_spin(void **state)
+{
+    struct folio *folios[8];
+    struct wanted first;
+    struct wanted second;
+    uint32_t looks = 0;
+
+    (void)state;
+    arena_begin(UINT64_C(8) * S16);
+    assert_int_equal(arena_want(S16, 8), 0);
+    for (unsigned i = 0; i < 8; i++) {
+        folios[i] = arena_own(S16, 0);
+        arena_set_dirty(folios[i], 1);
+    }
+    store(&waits, 0);
+    want_start(&first, S16, 8, false);
+    AWAIT(load(&rig.presses) > 0);
+    want_start(&second, S16, 1, false);
+    for (unsigned i = 0; i < 7; i++) {
+        arena_set_dirty(folios[i], 0);
+        AWAIT(load(&rig.evictions) == i + 1);
+    }
+    AWAIT(load(&rig.asked) > 20);
+    looks = load(&rig.asked);
+    assert_true(looks <= load(&waits) + 7 + 2);
+    arena_set_dirty(folios[7], 0);
+    task_join(&first.task);
+    task_join(&second.task);
+    assert_int_equal(first.result | second.result, 0);
     arena_end();
 }
 
@@ -369,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_for_clean), cmocka_unit_test(waits_for_unlocked),
         cmocka_unit_test(all_or_nothing),  cmocka_unit_test(in_line),
+        cmocka_unit_test(others_are_busy), cmocka_unit_test(does_not_spin),
         cmocka_unit_test(gives_up),        cmocka_unit_test(two_large),
         cmocka_unit_test(stress),
     };
