@@ -15,7 +15,8 @@
 
 #include <twostate/version.h>
 
-#define MOST_REQUESTS 64 /* of asynchronous callers, and threads of ours, if not said otherwise */
+#define LEAST_READ    4096 /* the kernel takes no less */
+#define MOST_REQUESTS 64   /* of asynchronous callers, and threads of ours, if not said otherwise */
 
 struct mount_options mount_options = {.timeout = 1.0};
 
@@ -25,6 +26,7 @@ struct options {
     char *cache_bytes;
     char *mapped;
     double timeout;
+    unsigned max_read;
 };
 
 static const struct fuse_opt option_table[] = {
@@ -32,6 +34,7 @@ static const struct fuse_opt option_table[] = {
     {"cache_bytes=%s", offsetof(struct options, cache_bytes), 0},
     {"mapped=%s", offsetof(struct options, mapped), 0},
     {"timeout=%lf", offsetof(struct options, timeout), 0},
+    {"max_read=%u", offsetof(struct options, max_read), 0},
     FUSE_OPT_END,
 };
 
@@ -39,6 +42,7 @@ static void init(void *unused, struct fuse_conn_info *connection)
 {
     (void)unused;
     connection->max_background = MOST_REQUESTS;
+    connection->max_read = mount_options.max_read;                /* what the mount was told too */
     connection->want |= connection->capable & FUSE_CAP_POSIX_ACL; /* else modes alone decide */
 }
 
@@ -86,6 +90,7 @@ static void help(const char *program)
            "    -o cache=user          or through one of the engine's own\n"
            "    -o cache_bytes=SIZE    memory of the engine's cache, 4M or more (default: 256M)\n"
            "    -o timeout=SECONDS     the kernel keeps names and attributes so long (default: 1)\n"
+           "    -o max_read=BYTES      longer reads are done in parts, 4096 or more each\n"
            "    -o mapped=PATTERN      files of such names have FUSE's cache (default: '*-shm',\n"
            "                           before Linux 6.6; then none)\n",
            program);
@@ -161,6 +166,9 @@ static int check(const struct options *options, struct setup *setup)
     twostate_engine_destroy(engine);
     if (options->timeout < 0)
         return fail("timeout", EINVAL);
+    if (options->max_read != 0 && options->max_read < LEAST_READ)
+        return fail("max_read is to be 4096 or more", EINVAL);
+    mount_options.max_read = options->max_read;
     mount_options.timeout = options->timeout;
     mount_options.mapped = options->mapped;
     result = node_root(options->directory);
@@ -235,6 +243,20 @@ static int serve(struct fuse_args *args, const struct fuse_cmdline_opts *cmdline
     return result;
 }
 
+/* What libfuse is to be told besides what was said. */
+static int add_options(struct fuse_args *args, const struct options *options)
+{
+    char text[32];
+
+    if (fuse_opt_add_arg(args, "-odefault_permissions,subtype=twostate") != 0 ||
+        fuse_opt_add_arg(args, "-ofsname=twostate") != 0)
+        return 1;
+    if (options->max_read == 0)
+        return 0;
+    (void)snprintf(text, sizeof(text), "-omax_read=%u", options->max_read);
+    return fuse_opt_add_arg(args, text) != 0;
+}
+
 static int run(struct fuse_args *args, struct options *options)
 {
     struct fuse_cmdline_opts cmdline = {0};
@@ -265,9 +287,8 @@ static int run(struct fuse_args *args, struct options *options)
 
     if (result == 0)
         result = check(options, &setup);
-    if (result == 0 && (fuse_opt_add_arg(args, "-odefault_permissions,subtype=twostate") != 0 ||
-                        fuse_opt_add_arg(args, "-ofsname=twostate") != 0))
-        result = 1;
+    if (result == 0)
+        result = add_options(args, options);
     if (result == 0)
         result = serve(args, &cmdline, &setup);
     free(cmdline.mountpoint);

@@ -9,6 +9,7 @@
 /* What the mount was asked for, and what the kernel has; they don't change once it is mounted. */
 struct mount_options {
     double timeout;     /* seconds for which the kernel keeps names and attributes */
+    unsigned max_read;  /* bytes of a read request; 0: as many as the kernel likes */
     const char *mapped; /* names of files that are opened through FUSE's own cache; NULL: default */
     bool kernel_maps;   /* the kernel can map files with direct_io */
 };

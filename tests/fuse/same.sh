@@ -110,6 +110,29 @@ END
 stop
 [ "$(cat "$data/x-map")" = 01mm4w6789 ] || fail "what was stored through a mapping"
 
+echo "appends only"
+start
+echo first >"$mount/only"
+stop
+if chattr +a "$data/only" 2>/dev/null; then
+    start
+    text=$(cat "$mount/only") || true
+    more=$( (echo more >>"$mount/only") 2>&1) || true
+    chattr -a "$data/only"
+    [ "$text" = first ] || fail "reading a file that takes appends only: '$text'"
+    [[ $more == *"Operation not permitted"* ]] || fail "writing to a file that takes appends only: '$more'"
+    [ "$(cat "$data/only")" = first ] || fail "a file that takes appends only has changed"
+    stop
+fi
+
+echo "smaller requests"
+"$program" "$data" "$mount" -f -o max_read=1000 2>"$work/said" && fail "max_read=1000 was taken"
+grep -q 'max_read.*4096' "$work/said" || fail "max_read=1000: $(cat "$work/said")"
+start -o max_read=8192
+[ "$sum" = "$(sha256sum <"$mount/copy")" ] || fail "the data is another with max_read"
+grep -q "$mount .*max_read=8192" /proc/mounts || fail "max_read was not passed on"
+stop
+
 echo "no space"
 mount -t tmpfs -o size=4m none "$data"
 start
