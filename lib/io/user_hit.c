@@ -26,7 +26,7 @@ static bool is_likely(const struct user_cache *cache, uint32_t within, size_t le
 {
     if (length > cache->folio - within || offset > user_size_(cache) - (int64_t)length)
         return false;
-    return write ? flusher_throttle_(cache->user, true) == 0 : !is_read_ahead(cache, offset);
+    return write ? flusher_throttle_(cache, true) == 0 : !is_read_ahead(cache, offset);
 }
 
 /* The folio is locked. */
