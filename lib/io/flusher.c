@@ -102,7 +102,7 @@ static bool too_much_dirty(const struct user_cache *cache)
 }
 
 /* The mutex is held. */
-static int wait_for_less(struct user_cache *cache)
+static int wait_for_less(const struct user_cache *cache)
 {
     struct user_engine *user = cache->user;
     const uint64_t enough = enough_rounds(user);
@@ -118,7 +118,7 @@ static int wait_for_less(struct user_cache *cache)
     return 0;
 }
 
-int flusher_throttle_(struct user_cache *cache, bool nowait)
+int flusher_throttle_(const struct user_cache *cache, bool nowait)
 {
     struct user_engine *user = cache->user;
     int result = 0;

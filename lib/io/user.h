@@ -119,7 +119,7 @@ bool writeback_end_first_(struct user_cache *cache, bool nowait);
  * written counts for its own file alone; an error is that of the cache's own file, of which nothing can be
  * written, and of what may be dirty too much for others to make room.
  */
-int flusher_throttle_(struct user_cache *cache, bool nowait);
+int flusher_throttle_(const struct user_cache *cache, bool nowait);
 /* Whoever waits for memory, or would have to: write back. */
 void flusher_press_(void *user);
 /* Who waits for memory, for which cache. */
