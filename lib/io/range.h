@@ -10,7 +10,7 @@
 
 /* The longest range covers 17 stripes at most, so it never meets one of its own. */
 #define RANGE_STRIPE INT64_C(131072)
-#define RANGE_SLOTS  128
+#define RANGE_SLOTS  1024 /* so many that who has nothing to do with a range seldom meets it */
 #define RANGE_MOST   (16 * RANGE_STRIPE) /* 2 MiB: what clients of block devices send at most */
 
 struct range_locks {

@@ -167,6 +167,24 @@ static void range_slots(void **state)
     }
 }
 
+/* Of what lies within 128 MiB, the longest range keeps out what meets it, and a hundredth of the rest. */
+static void range_is_in_the_way_of_few(void **state)
+{
+    struct range_locks locks = {0};
+    unsigned refused = 0;
+
+    (void)state;
+    assert_true(range_lock_(&locks, 5, RANGE_MOST, TWOSTATE_EXCLUSIVE, true));
+    for (int64_t at = 0; at < (int64_t)(128 * MIB); at += 65536) {
+        if (range_lock_(&locks, at, 1, TWOSTATE_SHARED, true))
+            range_unlock_(&locks, at, 1, TWOSTATE_SHARED);
+        else
+            refused++;
+    }
+    assert_in_range(refused, RANGE_MOST / 65536, RANGE_MOST / 65536 + 20);
+    range_unlock_(&locks, 5, RANGE_MOST, TWOSTATE_EXCLUSIVE);
+}
+
 /* Each slot in turn is in the way: nothing stays held. */
 static void range_nowait_leaves_nothing(void **state)
 {
@@ -305,10 +323,15 @@ static void backends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cursor_windows), cmocka_unit_test(cursor_limits),
-        cmocka_unit_test(cursor_copies),  cmocka_unit_test(cursor_alignment),
-        cmocka_unit_test(range_slots),    cmocka_unit_test(range_nowait_leaves_nothing),
-        cmocka_unit_test(range_order),    cmocka_unit_test(workers_in_order),
+        cmocka_unit_test(cursor_windows),
+        cmocka_unit_test(cursor_limits),
+        cmocka_unit_test(cursor_copies),
+        cmocka_unit_test(cursor_alignment),
+        cmocka_unit_test(range_slots),
+        cmocka_unit_test(range_nowait_leaves_nothing),
+        cmocka_unit_test(range_is_in_the_way_of_few),
+        cmocka_unit_test(range_order),
+        cmocka_unit_test(workers_in_order),
         cmocka_unit_test(backends),
     };
 
