@@ -343,7 +343,9 @@ TWOSTATE_API int twostate_truncate(struct twostate_file *file, int64_t length);
 
 /*
  * Allocates, punches, zeroes, collapses, inserts or unshares a range, once no IO is in flight. mode
- * is that of fallocate(2), and what the file system has of it. length 0: -EINVAL.
+ * is that of fallocate(2), and what the file system has of it. length 0: -EINVAL. A hole takes no
+ * space, on a full disk either: what a user cache has of it is forgotten. For all else it is written
+ * back before.
  */
 TWOSTATE_API int twostate_fallocate(struct twostate_file *file, int mode, int64_t offset,
                                     int64_t length);

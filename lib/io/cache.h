@@ -65,6 +65,11 @@ struct cache_ops {
     /* EXCLUSIVE_IO held. The same, and nothing of the range is cached. */
     int (*withdraw)(struct cache *cache, int64_t offset, int64_t length);
 
+    /* EXCLUSIVE_IO held. Makes a hole of the range, by calling `punch` (0 or -errno), once or more. If that
+       fails the first time, what is dirty of the range still is. NULL: it only has to be withdrawn. */
+    int (*punch)(struct cache *cache, int64_t offset, int64_t length, int (*punch)(void *context),
+                 void *context);
+
     /* EXCLUSIVE_IO held. The file's size is to be `size`. */
     int (*truncate)(struct cache *cache, int64_t size);
 

@@ -89,6 +89,12 @@ static int cache_withdraw(struct cache *base, int64_t offset, int64_t length)
     return result ? result : user_drop_(cache, offset, offset + length, DROP_EVERYTHING);
 }
 
+static int cache_punch(struct cache *base, int64_t offset, int64_t length,
+                       int (*punch)(void *context), void *context)
+{
+    return user_punch_(user_cache(base), offset, offset + length, punch, context);
+}
+
 /* The whole file. */
 
 /* The file ends at `size` now: what a valid block shows behind it is zero. */
@@ -190,6 +196,7 @@ static const struct cache_ops user_cache_ops = {
     .wrote = cache_wrote,
     .write_back = cache_write_back,
     .withdraw = cache_withdraw,
+    .punch = cache_punch,
     .truncate = cache_truncate,
     .sync = cache_sync,
     .destroy = cache_destroy,

@@ -168,6 +168,13 @@ bool user_keep_(struct user_cache *cache, int64_t from, int64_t to, struct cache
 int64_t user_let_go_(struct user_cache *cache, int64_t from, int64_t moved,
                      struct cache_kept *kept);
 
+/*
+ * The file gets a hole: punch (0 or -errno) makes it on disk. What is dirty in it is forgotten, not written
+ * before: that would take space, and there may be none. Nothing is read or written meanwhile but by write-back.
+ */
+int user_punch_(struct user_cache *cache, int64_t from, int64_t to, int (*punch)(void *context),
+                void *context);
+
 /* After uncached IO. What can't be written back stays: it must not be lost. */
 void user_leave_nothing_(struct user_cache *cache, int64_t offset, int64_t length);
 
@@ -207,6 +214,19 @@ static inline uint32_t user_blocks_in_(const struct user_cache *cache, uint64_t 
     const int64_t last = user_smaller_(to - start, cache->folio);
 
     return folio_blocks((uint32_t)first, (uint32_t)last);
+}
+
+/* Of the blocks that [from, to) touches, those that it covers. */
+static inline uint32_t user_covered_(const struct user_cache *cache, uint64_t number, int64_t from,
+                                     int64_t to)
+{
+    const int64_t first = user_round_up_(from);
+    const int64_t last = user_round_down_(to);
+    const int64_t start = (int64_t)(number << cache->shift);
+
+    if (first >= last || first - start >= cache->folio || last <= start)
+        return 0;
+    return user_blocks_in_(cache, number, first, last);
 }
 
 static inline int64_t user_size_(const struct user_cache *cache)

@@ -4,6 +4,7 @@
 #include "user.h"
 
 #include <errno.h>
+#include <string.h>
 
 void user_drop_locked_(struct user_cache *cache, struct folio *folio, uint32_t blocks)
 {
@@ -60,6 +61,75 @@ int user_drop_(struct user_cache *cache, int64_t from, int64_t to, enum user_dro
         number++;
     }
     return 0;
+}
+
+/* The folio is locked. What the hole has of it is zero; its other bytes may be newer than the disk. */
+static void punch_folio(struct user_cache *cache, struct folio *folio, int64_t from, int64_t to)
+{
+    const int64_t start = (int64_t)(folio->index << cache->shift);
+    const int64_t first = from > start ? from - start : 0;
+    const int64_t last = user_smaller_(to - start, cache->folio);
+    const uint32_t blocks = user_covered_(cache, folio->index, from, to);
+
+    dirty_settle_(cache, folio, user_blocks_in_(cache, folio->index, from, to));
+    memset(folio->data + first, 0, (size_t)(last - first));
+    if (blocks == 0) {
+        twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+        return;
+    }
+    dirty_forget_(cache, folio, blocks);
+    user_drop_locked_(cache, folio, blocks);
+}
+
+/* Returns whether there was something of it. */
+static bool punch_folios(struct user_cache *cache, int64_t from, int64_t to)
+{
+    const uint64_t last = user_folio_of_(cache, to - 1);
+    uint64_t number = user_folio_of_(cache, from);
+    bool some = false;
+
+    for (; number <= last; number++) {
+        struct folio *folio = index_next_(&cache->index, number, last, &number);
+
+        if (folio == NULL)
+            break;
+        twostate_iolock_acquire(&folio->lock, TWOSTATE_EXCLUSIVE);
+        if (folio->owner == cache && folio->index == number) {
+            some = true;
+            punch_folio(cache, folio, from, to);
+        } else {
+            twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+        }
+    }
+    return some;
+}
+
+/* What is dirty may be all that makes the file as long as it is. */
+static int keep_size(struct user_cache *cache, int64_t to)
+{
+    const int64_t size = user_size_(cache);
+
+    if (cache->block_device || to < size || user_disk_size_(cache) >= size)
+        return 0;
+    return user_set_disk_size_(cache, size);
+}
+
+/*
+ * The hole is made on disk first: if the disk refuses, what is dirty stays. What is being written back
+ * meanwhile may fill it again, until that has been waited for: then it is made once more.
+ */
+int user_punch_(struct user_cache *cache, int64_t from, int64_t to, int (*punch)(void *context),
+                void *context)
+{
+    int result = keep_size(cache, to);
+
+    if (result == 0)
+        result = punch(context);
+    if (result == 0 && punch_folios(cache, from, to))
+        result = punch(context);
+    if (result) /* it may be there all the same */
+        user_drop_(cache, from, to, DROP_CLEAN);
+    return result;
 }
 
 /* After uncached IO. What can't be written back stays: it must not be lost. */

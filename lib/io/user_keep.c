@@ -18,18 +18,6 @@
 
 #include <twostate/validate.h>
 
-/* Of the blocks that [from, to) touches, those that it covers. */
-static uint32_t covered(const struct user_cache *cache, uint64_t number, int64_t from, int64_t to)
-{
-    const int64_t first = user_round_up_(from);
-    const int64_t last = user_round_down_(to);
-    const int64_t start = (int64_t)(number << cache->shift);
-
-    if (first >= last || first - start >= cache->folio || last <= start)
-        return 0;
-    return user_blocks_in_(cache, number, first, last);
-}
-
 static bool add(struct user_cache *cache, struct folio *folio, struct cache_kept *kept,
                 int64_t from, int64_t to)
 {
@@ -40,7 +28,8 @@ static bool add(struct user_cache *cache, struct folio *folio, struct cache_kept
         user_drop_locked_(cache, folio, blocks);
         return true;
     }
-    if ((dirty & blocks << 16) || (dirty & blocks & ~covered(cache, folio->index, from, to)) ||
+    if ((dirty & blocks << 16) ||
+        (dirty & blocks & ~user_covered_(cache, folio->index, from, to)) ||
         kept->count == sizeof(kept->folios) / sizeof(kept->folios[0])) {
         twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
         return false;
@@ -103,7 +92,7 @@ static bool merge(const struct user_cache *cache, struct folio *folio, int64_t e
 static int64_t let_go(struct user_cache *cache, struct folio *folio, int64_t from, int64_t end)
 {
     const uint64_t number = folio->index;
-    const uint32_t blocks = end > from ? covered(cache, number, from, end) : 0;
+    const uint32_t blocks = end > from ? user_covered_(cache, number, from, end) : 0;
     int64_t stays = end;
 
     if (end > from && end % FOLIO_BLOCK && number == user_folio_of_(cache, end) &&

@@ -59,19 +59,41 @@ static int withdraw(struct twostate_file *file, int mode, int64_t offset, int64_
                                              : cache->ops->withdraw(cache, offset, length);
 }
 
+/* A call of fallocate(2). */
+struct allocation {
+    int fd;
+    int mode;
+    int64_t offset;
+    int64_t length;
+};
+
+static int allocate(void *context)
+{
+    const struct allocation *a = context;
+    const int saved = errno;
+    int result = 0;
+
+    do {
+        result = fallocate(a->fd, a->mode, a->offset, a->length) < 0 ? -errno : 0;
+    } while (result == -EINTR);
+    errno = saved;
+    return result;
+}
+
 /* The size may have become larger or, by a collapsed range, smaller: none is known but by asking. */
 static int fallocate_held(struct twostate_file *file, int mode, int64_t offset, int64_t length)
 {
-    const int saved = errno;
-    int result = withdraw(file, mode, offset, length);
+    const struct cache_ops *ops = file->cache->ops;
+    struct allocation a = {file->fd, mode, offset, length};
     int64_t size = 0;
+    int result = 0;
 
+    if (ops->punch && mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE))
+        return ops->punch(file->cache, offset, length, allocate, &a);
+    result = withdraw(file, mode, offset, length);
     if (result)
         return result;
-    do {
-        result = fallocate(file->fd, mode, offset, length) < 0 ? -errno : 0;
-    } while (result == -EINTR);
-    errno = saved;
+    result = allocate(&a);
     size = file_disk_size_(file);
     if (size >= 0 && moves_what_follows(mode))
         file_set_size_(file, size);

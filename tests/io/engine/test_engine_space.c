@@ -91,11 +91,69 @@ static void full_file_system(void **state)
     free(buffer);
 }
 
+static int64_t fill(int fd, const char *data)
+{
+    int64_t size = 0;
+
+    for (size_t piece = MIB; piece >= 4096; piece /= 2) {
+        ssize_t moved = pwrite(fd, data, piece, size);
+
+        while (moved > 0) {
+            size += moved;
+            moved = pwrite(fd, data, piece, size);
+        }
+    }
+    (void)fsync(fd);
+    return size;
+}
+
+/* A hole over what is dirty, and has no space on disk, gives space, rather than that it takes some. */
+static void hole_on_full_file_system(void **state)
+{
+    const struct twostate_file_options user = {.cache = TWOSTATE_CACHE_USER};
+    struct fixture *f = *state;
+    struct twostate_file *file = NULL;
+    char *data = memory_new(MIB);
+    struct scratch scratch;
+    struct statvfs space;
+
+    assert_int_equal(statvfs(test_directory(), &space), 0);
+    if ((uint64_t)space.f_bavail * space.f_frsize > 600 * MIB) {
+        free(data);
+        return;
+    }
+    scratch_open(&scratch);
+    CHECK(twostate_file_open_with(f->engine, scratch.path, O_RDWR, 0, &user, &file) == 0);
+    memset(data, 'a', MIB);
+    assert_int_equal(twostate_pwrite(file, data, MIB, 0, 0), MIB);
+    assert_int_equal(twostate_fsync(file), 0);
+    (void)fill(f->scratch.fd, data);
+    memset(data, 'b', MIB);
+    for (int64_t at = (int64_t)MIB; at < 9 * (int64_t)MIB; at += (int64_t)MIB)
+        assert_int_equal(twostate_pwrite(file, data, MIB, at, 0), MIB);
+    assert_int_equal(twostate_fsync(file), -ENOSPC);
+    /* Half of what is on disk, and all but half a MiB of what is not. */
+    assert_int_equal(twostate_fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                        (int64_t)MIB / 4, 35 * (int64_t)MIB / 4 - (int64_t)MIB / 2),
+                     0);
+    assert_int_equal(twostate_fsync(file), 0);
+    disk_read(&scratch, data, MIB, 0);
+    assert_true(data[0] == 'a' && data[MIB / 4 - 1] == 'a' && data[MIB / 4] == 0);
+    disk_read(&scratch, data, MIB, 8 * (int64_t)MIB);
+    assert_true(data[0] == 0 && data[MIB / 2 - 1] == 0);
+    assert_true(data[MIB / 2] == 'b' && data[MIB - 1] == 'b');
+    assert_int_equal(twostate_file_close(file), 0);
+    scratch_close(&scratch);
+    CHECK(ftruncate(f->scratch.fd, 0) == 0);
+    free(data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         ENGINE_TEST(file_size_limit),
         ENGINE_TEST(full_file_system),
+        ENGINE_TEST(hole_on_full_file_system),
     };
 
     (void)signal(SIGXFSZ, SIG_IGN);
