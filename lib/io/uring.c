@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The io_uring backend: one ring, filled by any thread under a mutex and reaped by a thread of its
- * own, or by a poller instead of it (turn.h).
+ * own, or by a poller instead of it (turn.h). What callbacks submit meanwhile goes to the kernel at
+ * once as long as it has little to do, and what is more than that in one call, when all of them have
+ * returned.
  *
  * Because neither of them takes a lock of a file, a submitter may wait for one while it has
  * requests in flight: those complete without it.
@@ -16,7 +18,7 @@
 #include <stdlib.h>
 
 #define REAPED 32 /* at once, at most */
-#define ENOUGH 8  /* ops that the kernel has while others are collected */
+#define ENOUGH 16 /* ops that the kernel has while others are collected */
 
 struct uring {
     struct backend backend;
@@ -177,6 +179,18 @@ static void complete(struct cds_list_head *ops)
     cds_list_for_each_entry_safe(op, next, ops, job.node) op->done(op);
 }
 
+static void collect(struct backend *backend, bool begin)
+{
+    struct uring *uring = caa_container_of(backend, struct uring, backend);
+
+    collecting = begin ? uring : NULL;
+    if (begin)
+        return;
+    pthread_mutex_lock(&uring->mutex);
+    fill(uring);
+    pthread_mutex_unlock(&uring->mutex);
+}
+
 static void *reap(void *arg)
 {
     struct uring *uring = arg;
@@ -189,7 +203,9 @@ static void *reap(void *arg)
         if (io_uring_wait_cqe(&uring->ring, &first) < 0)
             continue;
         told = take_completed(uring, &ops);
+        collect(&uring->backend, true);
         complete(&ops);
+        collect(&uring->backend, false);
         if (told == &stand_aside)
             turn_stand_aside_(&uring->turn);
     }
@@ -201,18 +217,6 @@ static void *reap(void *arg)
 static void ask(void *arg)
 {
     tell(arg, &stand_aside);
-}
-
-static void collect(struct backend *backend, bool begin)
-{
-    struct uring *uring = caa_container_of(backend, struct uring, backend);
-
-    collecting = begin ? uring : NULL;
-    if (begin)
-        return;
-    pthread_mutex_lock(&uring->mutex);
-    fill(uring);
-    pthread_mutex_unlock(&uring->mutex);
 }
 
 static void await(struct uring *uring, int64_t ns)
