@@ -31,6 +31,12 @@ else()
   set(PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
 endif()
 
+# A deadline is a struct timespec, the same for the library and its users.
+set(PC_DEFINITIONS "")
+if(CMAKE_SIZEOF_VOID_P EQUAL 4)
+  set(PC_DEFINITIONS " -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64")
+endif()
+
 # twostate_install(module export target...): one library, as a CMake export and a pkg-config module.
 function(twostate_install module export)
   install(TARGETS ${ARGN} EXPORT ${export}

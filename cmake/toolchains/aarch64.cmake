@@ -1,8 +1,11 @@
-# 64-bit Arm: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, and qemu-user to run what is built.
+# 64-bit Arm: gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, and qemu-user to run what is built. The other
+# libraries are in TWOSTATE_FOREIGN: scripts/foreign_packages.sh arm64.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
-set(CMAKE_FIND_ROOT_PATH /usr/aarch64-linux-gnu)
+include(${CMAKE_CURRENT_LIST_DIR}/foreign.cmake)
+foreign(aarch64-linux-gnu)
+set(CMAKE_FIND_ROOT_PATH ${TWOSTATE_FOREIGN} /usr/aarch64-linux-gnu)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
@@ -12,5 +15,3 @@ mark_as_advanced(TWOSTATE_QEMU)
 if(TWOSTATE_QEMU AND NOT CMAKE_HOST_SYSTEM_PROCESSOR STREQUAL "aarch64")
   set(CMAKE_CROSSCOMPILING_EMULATOR ${TWOSTATE_QEMU} -L /usr/aarch64-linux-gnu)
 endif()
-# What the machine's own pkg-config knows is of another architecture.
-set(ENV{PKG_CONFIG_LIBDIR} ${CMAKE_CURRENT_LIST_DIR}/none)

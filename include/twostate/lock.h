@@ -64,7 +64,8 @@
  *
  *     twostate_lock_drain(&lock);                       // returns once it was seen unlocked
  *
- * Requires: Linux, gcc or clang, C99 or C++11. Link with libtwostate.
+ * Requires: Linux, gcc or clang, C99 or C++11. Link with libtwostate. The library's time_t has 64 bits:
+ * on 32-bit machines compile with -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64, as pkg-config and CMake say.
  */
 #ifndef TWOSTATE_LOCK_H
 #define TWOSTATE_LOCK_H
@@ -74,6 +75,10 @@
 
 #include <twostate/thread_safety.h>
 #include <twostate/visibility.h>
+
+#if defined(__TIMESIZE) && __TIMESIZE == 32 && !defined(__USE_TIME_BITS64)
+#error "libtwostate has a 64-bit time_t: compile with -D_TIME_BITS=64 -D_FILE_OFFSET_BITS=64"
+#endif
 
 #ifdef __cplusplus
 extern "C" {

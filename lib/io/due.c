@@ -205,7 +205,7 @@ static struct timespec from_now(int64_t ns)
     clock_gettime(CLOCK_MONOTONIC, &at);
     ns += at.tv_nsec;
     at.tv_sec += ns / 1000000000;
-    at.tv_nsec = ns % 1000000000;
+    at.tv_nsec = (long)(ns % 1000000000);
     return at;
 }
 

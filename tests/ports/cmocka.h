@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the unit tests use of cmocka, where there is no cmocka: Debian has it for the machine's own
- * architecture only, and the ports must be testable without the packages of another one. The first
- * assertion that fails ends the program.
+ * What the unit tests use of cmocka, where a port's own can't be had: its lock must be testable without
+ * Debian packages of its architecture. The first assertion that fails ends the program.
  */
 #ifndef TWOSTATE_TESTS_PORTS_CMOCKA_H
 #define TWOSTATE_TESTS_PORTS_CMOCKA_H

@@ -34,6 +34,7 @@ static int create(struct twostate_engine_options options)
 static void engine_options(void **state)
 {
     struct twostate_engine *engine = NULL;
+    bool uring = false;
 
     (void)state;
     assert_int_equal(twostate_engine_create(NULL, NULL), -EINVAL);
@@ -52,8 +53,11 @@ static void engine_options(void **state)
     assert_int_equal(create((struct twostate_engine_options){.reserved = {0, 1}}), -EINVAL);
     assert_int_equal(create((struct twostate_engine_options){.reserved = {0, 0, UINT64_MAX}}),
                      -EINVAL);
+    uring = create((struct twostate_engine_options){.backend = TWOSTATE_BACKEND_URING}) == 0;
     assert_int_equal(twostate_engine_create(NULL, &engine), 0);
-    assert_int_not_equal(twostate_engine_backend(engine), TWOSTATE_BACKEND_AUTO);
+    assert_int_equal(twostate_engine_backend(engine),
+                     uring ? TWOSTATE_BACKEND_URING : TWOSTATE_BACKEND_THREADS);
+    print_message("chosen: %s\n", uring ? "io_uring" : "threads");
     assert_int_equal(twostate_engine_destroy(engine), 0);
 }
 
