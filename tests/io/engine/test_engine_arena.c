@@ -244,6 +244,31 @@ static void sizes_share(void **state)
     }
 }
 
+/* Where a folio's data is can be told from its place alone, for the first, the last, and all between. */
+static void layout_tells_the_data(void **state)
+{
+    static const uint32_t sizes[] = {S4, 8192, S16, 32768, S64};
+    static struct folio *folios[MIB / S4];
+
+    (void)state;
+    arena_begin(MIB + 4095); /* not a multiple of any */
+    for (unsigned s = 0; s < 5; s++) {
+        const unsigned count = (unsigned)(MIB / sizes[s]);
+        struct arena_layout layout;
+
+        assert_int_equal(arena_layout_(rig.arena, sizes[s], &layout), 0);
+        assert_int_equal(arena_want(sizes[s], count), 0);
+        for (unsigned i = 0; i < count; i++) {
+            folios[i] = arena_own(sizes[s], 0);
+            assert_ptr_equal(folios[i]->data,
+                             layout.memory + (size_t)(folios[i] - layout.folios) * sizes[s]);
+        }
+        for (unsigned i = 0; i < count; i++)
+            arena_disown(folios[i], sizes[s]);
+    }
+    arena_end();
+}
+
 /* A large memory evicts some ahead; but only what was not used. */
 static void ahead(void **state)
 {
@@ -269,9 +294,16 @@ static void ahead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refused),   cmocka_unit_test(no_address_space), cmocka_unit_test(taken),
-        cmocka_unit_test(nowait),    cmocka_unit_test(second_chance),    cmocka_unit_test(no_mercy),
-        cmocka_unit_test(not_owned), cmocka_unit_test(sizes_share),      cmocka_unit_test(ahead),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(no_address_space),
+        cmocka_unit_test(taken),
+        cmocka_unit_test(nowait),
+        cmocka_unit_test(second_chance),
+        cmocka_unit_test(no_mercy),
+        cmocka_unit_test(not_owned),
+        cmocka_unit_test(sizes_share),
+        cmocka_unit_test(layout_tells_the_data),
+        cmocka_unit_test(ahead),
     };
 
     if (twostate_validate_start(TWOSTATE_VALIDATE_STOP, TWOSTATE_RULES_ALL))
