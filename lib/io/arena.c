@@ -10,6 +10,7 @@
  * Only the first in line evicts: the hand needs no lock.
  */
 #include "arena.h"
+#include "folio_lock.h"
 
 #include <twostate/class.h>
 #include <twostate/validate.h>
@@ -240,7 +241,7 @@ static void lock_free_folio(struct folio *folio)
 {
     const struct timespec moment = {.tv_nsec = MOMENT_NS};
 
-    while (!twostate_iolock_try_acquire(&folio->lock, TWOSTATE_EXCLUSIVE))
+    while (!folio_try_lock_(folio, TWOSTATE_EXCLUSIVE))
         nanosleep(&moment, NULL);
 }
 
@@ -267,7 +268,7 @@ static void call_first(struct arena *arena)
 static void free_folio(struct arena *arena, struct pool *pool, struct folio *folio, bool evicted)
 {
     folio->owner = NULL;
-    twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+    folio_unlock_(folio, TWOSTATE_EXCLUSIVE);
     pthread_mutex_lock(&arena->mutex);
     push(pool, &pool->warm, folio);
     arena->warm += pool->size;
@@ -341,10 +342,10 @@ static enum look look_at(struct arena *arena, struct pool *pool, struct folio *f
         __atomic_store_n(&folio->used, 0, __ATOMIC_RELAXED);
         return KEPT;
     }
-    if (!twostate_iolock_try_acquire(&folio->lock, TWOSTATE_EXCLUSIVE))
+    if (!folio_try_lock_(folio, TWOSTATE_EXCLUSIVE))
         return BUSY;
     if (folio->owner == NULL || !is_clean(folio)) {
-        twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+        folio_unlock_(folio, TWOSTATE_EXCLUSIVE);
         return KEPT;
     }
     arena->evict(folio);

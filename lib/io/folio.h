@@ -23,7 +23,7 @@ struct user_cache;
  * a cached read or write looks at is in its first cache line.
  */
 struct folio {
-    /* Exclusive: to change the owner, the index, the data or `valid`, and to make blocks dirty.
+    /* To be taken by folio_lock.h's calls. Exclusive: to change the owner, the index, the data or `valid`, and to make blocks dirty.
        Shared: to read them. */
     struct twostate_iolock lock;
     struct user_cache *owner; /* NULL: free */
@@ -39,6 +39,7 @@ struct folio {
      */
     uint32_t dirty;
 
+    uint32_t gate; /* closed: a write that is a hit is in; atomic, see folio_lock.h */
     uint32_t used; /* since the eviction last came by; atomic */
 
     /* Under the owner's mutex of what is not on disk. */

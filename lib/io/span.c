@@ -29,7 +29,7 @@ void span_init_(struct span *span, struct user_cache *cache, int64_t offset, int
 static void unlock_first(struct span *span, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        twostate_iolock_release(&span->folios[i]->lock, span->mode);
+        folio_unlock_(span->folios[i], span->mode);
 }
 
 void span_unlock_(struct span *span)
@@ -46,7 +46,7 @@ static int wait_for_lock(struct folio *folio, enum twostate_iomode mode, bool ot
     struct timespec soon;
 
     if (!others) {
-        twostate_iolock_acquire(&folio->lock, mode);
+        folio_lock_(folio, mode);
         return 0;
     }
     clock_gettime(CLOCK_MONOTONIC, &soon);
@@ -55,7 +55,7 @@ static int wait_for_lock(struct folio *folio, enum twostate_iomode mode, bool ot
         soon.tv_sec++;
         soon.tv_nsec -= 1000000000;
     }
-    return twostate_iolock_acquire_timed(&folio->lock, mode, &soon);
+    return folio_lock_timed_(folio, mode, &soon);
 }
 
 /* Locked, or NULL: it is not in the cache. -EAGAIN: nowait, and it is locked. */
@@ -69,7 +69,7 @@ static int lock_found(struct span *span, uint64_t number, bool nowait, struct fo
             return 0;
         if (number == span->first)
             span_fetch_(span->cache, folio, span->within);
-        if (!twostate_iolock_try_acquire(&folio->lock, span->mode)) {
+        if (!folio_try_lock_(folio, span->mode)) {
             if (nowait)
                 return -EAGAIN;
             if (wait_for_lock(folio, span->mode, number > span->first))
@@ -79,7 +79,7 @@ static int lock_found(struct span *span, uint64_t number, bool nowait, struct fo
             folio_mark_used(folio);
             return 0;
         }
-        twostate_iolock_release(&folio->lock, span->mode);
+        folio_unlock_(folio, span->mode);
     }
 }
 

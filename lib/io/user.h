@@ -21,6 +21,7 @@
 #include "cache.h"
 #include "commit.h"
 #include "folio.h"
+#include "folio_lock.h"
 #include "index.h"
 
 struct user_options {

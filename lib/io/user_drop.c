@@ -10,7 +10,7 @@ void user_drop_locked_(struct user_cache *cache, struct folio *folio, uint32_t b
 {
     folio->valid &= ~blocks;
     if (folio->valid || __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE)) {
-        twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+        folio_unlock_(folio, TWOSTATE_EXCLUSIVE);
         return;
     }
     index_remove_(&cache->index, folio->index, folio);
@@ -21,8 +21,8 @@ void user_drop_locked_(struct user_cache *cache, struct folio *folio, uint32_t b
 static bool lock_to_drop(struct folio *folio, enum user_drop how)
 {
     if (how != DROP_EVERYTHING)
-        return twostate_iolock_try_acquire(&folio->lock, TWOSTATE_EXCLUSIVE);
-    twostate_iolock_acquire(&folio->lock, TWOSTATE_EXCLUSIVE);
+        return folio_try_lock_(folio, TWOSTATE_EXCLUSIVE);
+    folio_lock_(folio, TWOSTATE_EXCLUSIVE);
     return true;
 }
 
@@ -34,7 +34,7 @@ static void drop_locked(struct user_cache *cache, struct folio *folio, uint32_t 
     if (how == DROP_EVERYTHING)
         dirty_forget_(cache, folio, blocks);
     if (__atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE) & both)
-        twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+        folio_unlock_(folio, TWOSTATE_EXCLUSIVE);
     else
         user_drop_locked_(cache, folio, blocks);
 }
@@ -54,7 +54,7 @@ int user_drop_(struct user_cache *cache, int64_t from, int64_t to, enum user_dro
             if (how == DROP_NOWAIT)
                 return -EAGAIN;
         } else if (folio->owner != cache || folio->index != number) {
-            twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+            folio_unlock_(folio, TWOSTATE_EXCLUSIVE);
         } else {
             drop_locked(cache, folio, user_blocks_in_(cache, number, from, to), how);
         }
@@ -74,7 +74,7 @@ static void punch_folio(struct user_cache *cache, struct folio *folio, int64_t f
     dirty_settle_(cache, folio, user_blocks_in_(cache, folio->index, from, to));
     memset(folio->data + first, 0, (size_t)(last - first));
     if (blocks == 0) {
-        twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+        folio_unlock_(folio, TWOSTATE_EXCLUSIVE);
         return;
     }
     dirty_forget_(cache, folio, blocks);
@@ -93,12 +93,12 @@ static bool punch_folios(struct user_cache *cache, int64_t from, int64_t to)
 
         if (folio == NULL)
             break;
-        twostate_iolock_acquire(&folio->lock, TWOSTATE_EXCLUSIVE);
+        folio_lock_(folio, TWOSTATE_EXCLUSIVE);
         if (folio->owner == cache && folio->index == number) {
             some = true;
             punch_folio(cache, folio, from, to);
         } else {
-            twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+            folio_unlock_(folio, TWOSTATE_EXCLUSIVE);
         }
     }
     return some;

@@ -29,7 +29,7 @@ static bool is_likely(const struct user_cache *cache, uint32_t within, size_t le
     return write ? flusher_throttle_(cache, true) == 0 : !is_read_ahead(cache, offset);
 }
 
-/* The folio is locked. */
+/* The folio is locked, or its gate closed. */
 static bool move(struct user_cache *cache, struct folio *folio, uint64_t number, uint32_t within,
                  void *memory, size_t length, bool write)
 {
@@ -50,7 +50,6 @@ static bool move(struct user_cache *cache, struct folio *folio, uint64_t number,
 bool user_hit_(struct cache *base, void *memory, size_t length, int64_t offset, bool write)
 {
     struct user_cache *cache = caa_container_of(base, struct user_cache, cache);
-    const enum twostate_iomode mode = write ? TWOSTATE_EXCLUSIVE : TWOSTATE_SHARED;
     const uint64_t number = user_folio_of_(cache, offset);
     const uint32_t within = (uint32_t)offset & (cache->folio - 1);
     struct folio *folio = NULL;
@@ -62,9 +61,12 @@ bool user_hit_(struct cache *base, void *memory, size_t length, int64_t offset, 
     if (folio == NULL)
         return false;
     span_fetch_(cache, folio, within);
-    if (!twostate_iolock_try_acquire(&folio->lock, mode))
+    if (!(write ? folio_enter_(folio) : folio_try_lock_(folio, TWOSTATE_SHARED)))
         return false;
     hit = move(cache, folio, number, within, memory, length, write);
-    twostate_iolock_release(&folio->lock, mode);
+    if (write)
+        folio_leave_(folio);
+    else
+        folio_unlock_(folio, TWOSTATE_SHARED);
     return hit;
 }

@@ -31,7 +31,7 @@ static bool add(struct user_cache *cache, struct folio *folio, struct cache_kept
     if ((dirty & blocks << 16) ||
         (dirty & blocks & ~user_covered_(cache, folio->index, from, to)) ||
         kept->count == sizeof(kept->folios) / sizeof(kept->folios[0])) {
-        twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+        folio_unlock_(folio, TWOSTATE_EXCLUSIVE);
         return false;
     }
     folio->valid &= ~(blocks & ~dirty);
@@ -43,7 +43,7 @@ static bool add(struct user_cache *cache, struct folio *folio, struct cache_kept
 static void unlock_all(struct cache_kept *kept)
 {
     for (unsigned i = 0; i < kept->count; i++)
-        twostate_iolock_release(&((struct folio *)kept->folios[i])->lock, TWOSTATE_EXCLUSIVE);
+        folio_unlock_(kept->folios[i], TWOSTATE_EXCLUSIVE);
     kept->count = 0;
 }
 
@@ -58,13 +58,13 @@ bool user_keep_(struct user_cache *cache, int64_t from, int64_t to, struct cache
 
         if (folio == NULL)
             break;
-        possible = twostate_iolock_try_acquire(&folio->lock, TWOSTATE_EXCLUSIVE);
+        possible = folio_try_lock_(folio, TWOSTATE_EXCLUSIVE);
         if (!possible)
             break;
         if (folio->owner == cache && folio->index == number)
             possible = add(cache, folio, kept, from, to);
         else
-            twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+            folio_unlock_(folio, TWOSTATE_EXCLUSIVE);
     }
     if (!possible)
         unlock_all(kept);
@@ -99,7 +99,7 @@ static int64_t let_go(struct user_cache *cache, struct folio *folio, int64_t fro
         (folio->valid & user_blocks_in_(cache, number, end, end + 1)) && !merge(cache, folio, end))
         stays = user_round_down_(end);
     if (blocks == 0) {
-        twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+        folio_unlock_(folio, TWOSTATE_EXCLUSIVE);
         return stays;
     }
     dirty_forget_(cache, folio, blocks);

@@ -108,10 +108,10 @@ static int compare_picks(const void *a, const void *b)
 /* Nobody waits for a lock with a batch that is not on its way: others may wait for what is in it. */
 static void lock_folio(struct pass *pass, struct folio *folio)
 {
-    if (twostate_iolock_try_acquire(&folio->lock, TWOSTATE_EXCLUSIVE))
+    if (folio_try_lock_(folio, TWOSTATE_EXCLUSIVE))
         return;
     batch_submit_(pass, false);
-    twostate_iolock_acquire(&folio->lock, TWOSTATE_EXCLUSIVE);
+    folio_lock_(folio, TWOSTATE_EXCLUSIVE);
 }
 
 static bool has_something_to_write(struct pass *pass, const struct pick *pick)
@@ -142,7 +142,7 @@ static bool write_folio(struct pass *pass, const struct pick *pick)
     lock_folio(pass, pick->folio);
     if (has_something_to_write(pass, pick))
         some = take_blocks(pass, pick, &tail);
-    twostate_iolock_release(&pick->folio->lock, TWOSTATE_EXCLUSIVE);
+    folio_unlock_(pick->folio, TWOSTATE_EXCLUSIVE);
     if (tail.part.folio) {
         error = write_tail(pass->cache, &tail);
         pthread_mutex_lock(&pass->cache->unwritten);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <urcu/compiler.h>
 
@@ -155,18 +156,18 @@ static void where_nobody_else_is(void **state)
     fill(f, 2 * FOLIO, 1);
     folio = folio_of(f->file, 1);
     assert_non_null(folio);
-    twostate_iolock_acquire(&folio->lock, TWOSTATE_SHARED);
+    folio_lock_(folio, TWOSTATE_SHARED);
     assert_true(cache->ops->hit(cache, &byte, 1, FOLIO, false));
     assert_int_equal(byte, 1);
     byte = 8;
     assert_false(cache->ops->hit(cache, &byte, 1, FOLIO, true));
-    twostate_iolock_release(&folio->lock, TWOSTATE_SHARED);
+    folio_unlock_(folio, TWOSTATE_SHARED);
     assert_int_equal(folio->data[0], 1);
-    twostate_iolock_acquire(&folio->lock, TWOSTATE_EXCLUSIVE);
+    folio_lock_(folio, TWOSTATE_EXCLUSIVE);
     assert_false(cache->ops->hit(cache, &byte, 1, FOLIO, false));
     assert_false(cache->ops->hit(cache, &byte, 1, FOLIO, true));
     assert_int_equal(byte, 8);
-    twostate_iolock_release(&folio->lock, TWOSTATE_EXCLUSIVE);
+    folio_unlock_(folio, TWOSTATE_EXCLUSIVE);
     assert_true(cache->ops->hit(cache, &byte, 1, FOLIO, true));
     assert_int_equal(folio->data[0], 8);
 }
@@ -356,13 +357,15 @@ static void as_the_model(void **state)
 
 #define PLACE   512
 #define PLACES  (2 * BUDGET / PLACE)
-#define HOT     64 /* that half of all is about */
+#define HOT     64 /* that most are about */
 #define THREADS 4
+#define VISITS  6000
 
 struct user {
     struct task task;
     struct twostate_file *file;
     struct random random;
+    uint64_t writes;
 };
 
 static void check_place(const uint64_t *words, uint64_t place)
@@ -377,8 +380,8 @@ static void use_places(void *arg)
     struct user *u = arg;
     uint64_t words[PLACE / sizeof(uint64_t)];
 
-    for (int i = 0; i < ROUNDS; i++) {
-        const uint64_t place = random_below(&u->random, random_below(&u->random, 2) ? HOT : PLACES);
+    for (int i = 0; i < VISITS; i++) {
+        const uint64_t place = random_below(&u->random, random_below(&u->random, 8) ? HOT : PLACES);
         const int64_t offset = (int64_t)(place * PLACE);
 
         if (random_below(&u->random, 2)) {
@@ -417,17 +420,179 @@ static void whole_and_in_place(void **state)
                   (unsigned)info.cache_evicted);
 }
 
+/* A closed gate keeps those out who only try, and those who wait for the folio waiting. */
+
+struct locker {
+    struct task task;
+    struct folio *folio;
+    enum twostate_iomode mode;
+    bool timed;
+    uint32_t got;
+};
+
+static void lock_once(void *arg)
+{
+    static const struct timespec long_ago = {0};
+    struct locker *l = arg;
+
+    if (l->timed)
+        CHECK(folio_lock_timed_(l->folio, l->mode, &long_ago) == 0); /* the lock itself is free */
+    else
+        folio_lock_(l->folio, l->mode);
+    add(&l->got, 1);
+    folio_unlock_(l->folio, l->mode);
+}
+
+static void gate_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    struct cache *cache = f->file->cache;
+    struct folio *folio = NULL;
+    char byte = 7;
+
+    fill(f, FOLIO, 1);
+    folio = folio_of(f->file, 0);
+    for (int i = 0; i < 4; i++) {
+        struct locker locker = {.folio = folio, .mode = i & 1, .timed = i & 2};
+
+        assert_true(folio_enter_(folio));
+        assert_false(folio_enter_(folio));
+        assert_false(folio_try_lock_(folio, locker.mode));
+        assert_int_equal(twostate_iolock_query(&folio->lock).holders, 0);
+        assert_false(cache->ops->hit(cache, &byte, 1, 0, true));
+        assert_false(cache->ops->hit(cache, &byte, 1, 0, false));
+        task_start(&locker.task, lock_once, &locker);
+        AWAIT(twostate_iolock_query(&folio->lock).holders == 1);
+        assert_int_equal(load(&locker.got), 0);
+        folio_leave_(folio);
+        AWAIT(task_done(&locker.task));
+        task_join(&locker.task);
+        assert_int_equal(load(&locker.got), 1);
+    }
+    for (int mode = 0; mode < 2; mode++) {
+        assert_true(folio_try_lock_(folio, (enum twostate_iomode)mode));
+        assert_false(folio_enter_(folio));
+        folio_unlock_(folio, (enum twostate_iomode)mode);
+    }
+    assert_true(folio_enter_(folio));
+    folio_leave_(folio);
+}
+
+/*
+ * All ways into one folio at once. Its data is plain memory, so ThreadSanitizer looks on. What a writer
+ * finds half written another one is writing.
+ */
+
+#define WAYS    5
+#define PASSES  30000
+#define NUMBERS 64
+#define CROWD   8
+
+static struct {
+    struct folio folio;
+    uint64_t numbers[NUMBERS];
+    uint64_t writes; /* of the data: under the lock */
+    uint32_t passed[WAYS];
+} crowded;
+
+static bool go_in(struct folio *folio, size_t way)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    switch (way) {
+    case 0:
+        return folio_enter_(folio);
+    case 1:
+        return folio_try_lock_(folio, TWOSTATE_EXCLUSIVE);
+    case 2:
+        folio_lock_(folio, TWOSTATE_EXCLUSIVE);
+        return true;
+    case 3:
+        return folio_lock_timed_(folio, TWOSTATE_EXCLUSIVE, &now) == 0;
+    default:
+        folio_lock_(folio, TWOSTATE_SHARED);
+        return true;
+    }
+}
+
+static void be_in(size_t way)
+{
+    const uint64_t number = crowded.numbers[0];
+
+    for (size_t i = 1; i < NUMBERS; i++)
+        CHECK(crowded.numbers[i] == number);
+    if (way == 4)
+        return;
+    for (size_t i = 0; i < NUMBERS; i++)
+        crowded.numbers[i] = number + 1;
+    crowded.writes++;
+}
+
+static void pass(void *arg)
+{
+    struct user *u = arg;
+    uint64_t writes = 0;
+
+    for (int i = 0; i < PASSES; i++) {
+        const size_t way = random_below(&u->random, 3) ? 0 : random_below(&u->random, WAYS);
+
+        if (!go_in(&crowded.folio, way))
+            continue;
+        be_in(way);
+        writes += way != 4;
+        add(&crowded.passed[way], 1);
+        if (way == 0)
+            folio_leave_(&crowded.folio);
+        else
+            folio_unlock_(&crowded.folio, way == 4 ? TWOSTATE_SHARED : TWOSTATE_EXCLUSIVE);
+    }
+    u->writes = writes;
+}
+
+static void all_ways_at_once(void **state)
+{
+    struct random random = {seed_choose()};
+    struct user users[CROWD];
+    uint64_t writes = 0;
+
+    (void)state;
+    memset(&crowded, 0, sizeof(crowded));
+    for (int i = 0; i < CROWD; i++) {
+        users[i] = (struct user){.random = {random_next(&random)}};
+        task_start(&users[i].task, pass, &users[i]);
+    }
+    for (int i = 0; i < CROWD; i++) {
+        AWAIT(task_done(&users[i].task));
+        task_join(&users[i].task);
+        writes += users[i].writes;
+    }
+    assert_true(crowded.writes == writes);
+    assert_true(crowded.numbers[0] == writes);
+    assert_int_equal(crowded.folio.gate, 0);
+    assert_int_equal(twostate_iolock_query(&crowded.folio.lock).holders, 0);
+    for (int way = 0; way < WAYS; way++)
+        assert_true(crowded.passed[way] > 0);
+}
+
 #define HIT_TEST(name) cmocka_unit_test_setup_teardown(name, enter, fixture_leave)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        HIT_TEST(in_one_folio),          HIT_TEST(what_is_missing_is_none),
-        HIT_TEST(where_nobody_else_is),  HIT_TEST(not_in_a_stale_folio),
-        HIT_TEST(is_dirty_and_used),     HIT_TEST(close_syncs_it),
-        HIT_TEST(not_when_all_is_dirty), HIT_TEST(reads_ahead),
-        HIT_TEST(only_plain_calls),      HIT_TEST(as_the_model),
+        HIT_TEST(in_one_folio),
+        HIT_TEST(what_is_missing_is_none),
+        HIT_TEST(where_nobody_else_is),
+        HIT_TEST(not_in_a_stale_folio),
+        HIT_TEST(gate_is_waited_for),
+        HIT_TEST(is_dirty_and_used),
+        HIT_TEST(close_syncs_it),
+        HIT_TEST(not_when_all_is_dirty),
+        HIT_TEST(reads_ahead),
+        HIT_TEST(only_plain_calls),
+        HIT_TEST(as_the_model),
         HIT_TEST(whole_and_in_place),
+        cmocka_unit_test(all_ways_at_once),
     };
 
     twostate_validate_stop(); /* there is no lease where it is on */
