@@ -11,7 +11,7 @@
 
 #include <twostate/validate.h>
 
-#define FOLIO   16384
+#define FOLIO   (16 * KIB)
 #define BUDGET  (4 * MIB)
 #define QUIET   64 /* so many requests through the pair, and the next one takes the lease */
 #define AN_HOUR 3600000
