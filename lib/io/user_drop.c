@@ -104,12 +104,15 @@ static bool punch_folios(struct user_cache *cache, int64_t from, int64_t to)
     return some;
 }
 
-/* What is dirty may be all that makes the file as long as it is. */
+/*
+ * What is dirty may be all that makes the file reach beyond the hole; and once it is forgotten, the hole
+ * has to be read from the disk. Never less than all of the size: write-back may have gone beyond the hole.
+ */
 static int keep_size(struct user_cache *cache, int64_t to)
 {
     const int64_t size = user_size_(cache);
 
-    if (cache->block_device || to < size || user_disk_size_(cache) >= size)
+    if (cache->block_device || user_disk_size_(cache) >= user_smaller_(to, size))
         return 0;
     return user_set_disk_size_(cache, size);
 }
