@@ -125,9 +125,10 @@ static int cache_truncate(struct cache *base, int64_t size)
 {
     struct user_cache *cache = user_cache(base);
     const int64_t old = user_size_(cache);
+    const int64_t on_disk = user_disk_size_(cache);
     const int result = user_set_disk_size_(cache, size);
 
-    if (result && user_disk_size_(cache) != size)
+    if (result && (on_disk == size || user_disk_size_(cache) != size))
         return result;
     __atomic_store_n(cache->size, size, __ATOMIC_RELEASE);
     if (size >= old)

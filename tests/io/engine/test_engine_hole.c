@@ -120,6 +120,60 @@ static void without_space(void **state)
     }
 }
 
+/* Nothing has been written back: the file on disk was empty. */
+static void read_from_the_disk(void **state)
+{
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < HOLES; i++) {
+        const int64_t from = (int64_t)holes[i].from;
+        const int64_t to = (int64_t)holes[i].to;
+        const size_t rest = (size_t)(SIZE - from);
+        char *data = memory_new(SIZE);
+
+        assert_int_equal(twostate_truncate(f->file, 0), 0);
+        write_all(f, 1);
+        assert_int_equal(twostate_fallocate(f->file, HOLE, from, to - from), 0);
+        assert_int_equal(twostate_pread(f->file, data, SIZE, from, TWOSTATE_IO_DIRECT), rest);
+        assert_true(is_all(data, 0, (size_t)(to - from), 0));
+        assert_true(is_all(data, (size_t)(to - from), rest, 1));
+        free(data);
+        check_disk(f, holes[i].from, holes[i].to, 1);
+    }
+}
+
+static void read_where_only_the_hole_is(void **state)
+{
+    struct fixture *f = *state;
+    char *data = memory_new(4096);
+
+    write_all(f, 1);
+    assert_int_equal(twostate_fallocate(f->file, HOLE, 0, 131072), 0);
+    memset(data, 1, 4096);
+    assert_int_equal(twostate_pread(f->file, data, 4096, 8192, TWOSTATE_IO_DIRECT), 4096);
+    assert_true(is_all(data, 0, 4096, 0));
+    free(data);
+}
+
+/* The file on disk is as long as it is to become, by chance: what is dirty beyond that stays, too. */
+static void refused_truncate(void **state)
+{
+    struct fixture *f = *state;
+    char *data = memory_new(8192);
+
+    memset(data, 1, 8192);
+    assert_int_equal(twostate_pwrite(f->file, data, 4096, 0, 0), 4096);
+    assert_int_equal(twostate_fsync(f->file), 0);
+    assert_int_equal(twostate_pwrite(f->file, data, 4096, 4096, 0), 4096);
+    inject_error(CALL_TRUNCATE, 1, 1, EPERM);
+    assert_int_equal(twostate_truncate(f->file, 4096), -EPERM);
+    inject_nothing();
+    memset(data, 0, 8192);
+    assert_int_equal(twostate_pread(f->file, data, 8192, 0, 0), 8192);
+    assert_true(is_all(data, 0, 8192, 1));
+    free(data);
+}
+
 /* A file system that makes no holes: nothing has happened to what was written. */
 static void refused(void **state)
 {
@@ -188,6 +242,9 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter, fixture_leave)
     const struct CMUnitTest tests[] = {
         TEST(without_space),
+        TEST(read_from_the_disk),
+        TEST(read_where_only_the_hole_is),
+        TEST(refused_truncate),
         TEST(refused),
         TEST(beside_write_back),
     };
