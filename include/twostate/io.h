@@ -151,15 +151,15 @@ TWOSTATE_API int twostate_engine_backend(const struct twostate_engine *engine);
 
 /*
  * Of a polled engine: makes the callbacks that are due, at most `most`, in the calling thread, in
- * the order in which they became due, and returns how many; 0 if none is due. It does not wait, and
- * what becomes due meanwhile is for the next call. -EINVAL: null, or not polled; -EDEADLK: in a
- * callback. By any thread; two at once share the work.
+ * the order in which they became due, and returns how many; 0 if none is due, or most is 0. It does
+ * not wait, and what becomes due meanwhile is for the next call. -EINVAL: null, or not polled;
+ * -EDEADLK: in a callback. By any thread; two at once share the work.
  */
 TWOSTATE_API int twostate_engine_poll(struct twostate_engine *engine, unsigned most);
 
 /*
  * The same, but if none is due it waits for one, for so many milliseconds; negative: without a limit.
- * A signal does not end the wait.
+ * A signal does not end the wait. If most is 0 it returns at once.
  *
  * For a loop that waits for nothing else: as long as nobody has called twostate_engine_fd, whoever
  * waits or polls takes the completions from the kernel himself, as one thread with an io_uring of its

@@ -289,6 +289,8 @@ int twostate_engine_wait(struct twostate_engine *engine, unsigned most, int time
         return -EINVAL;
     if (in_callback)
         return -EDEADLK;
+    if (most == 0)
+        return 0;
     if (timeout_ms >= 0)
         end = timeout_ms == 0 ? 0 : waited_now_() + timeout_ms * INT64_C(1000000);
     collect(engine->backend, true);
