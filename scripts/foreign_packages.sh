@@ -7,7 +7,8 @@
 #
 # usage: foreign_packages.sh ARCHITECTURE DIRECTORY     ARCHITECTURE: as Debian calls it, i386 or arm64
 #
-# What is there already isn't fetched again. Exit status 1: they can't be had, for the reason told.
+# What is there already isn't fetched again. Exit status 1: they can't be had, for the reason told; 2: not
+# called as it should be, or the directory holds something else, which stays.
 set -eu
 if [ $# -ne 2 ]; then
     echo 'usage: foreign_packages.sh ARCHITECTURE DIRECTORY' >&2
@@ -29,8 +30,13 @@ for command in apt-get dpkg-deb; do
     fi
 done
 
+if [ -n "$(ls -A "$directory" 2>/dev/null)" ] && [ ! -e "$directory/made_by_foreign_packages" ]; then
+    echo "foreign_packages.sh: $directory holds something else" >&2
+    exit 2
+fi
 rm -rf "$directory"
 mkdir -p "$directory/apt/lists/partial" "$directory/apt/archives/partial"
+: >"$directory/made_by_foreign_packages"
 directory=$(cd "$directory" && pwd)
 : >"$directory/apt/status"
 

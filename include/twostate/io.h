@@ -166,7 +166,8 @@ TWOSTATE_API int twostate_engine_poll(struct twostate_engine *engine, unsigned m
  * own does, and what callbacks submit goes to the kernel when the last of them has returned. Any
  * thread may wait, several at once, and any may start requests meanwhile. If nobody does either for a
  * millisecond or two a thread of the engine completes requests: then locks do not wait for a loop
- * that is late, only callbacks do.
+ * that is late, only callbacks do. A wait without a limit is ended by any request that another thread
+ * starts, an fsync say: by its callback. Nobody may wait or poll while the engine is destroyed.
  */
 TWOSTATE_API int twostate_engine_wait(struct twostate_engine *engine, unsigned most,
                                       int timeout_ms);
