@@ -111,7 +111,7 @@ static void run_mix(struct fixture *f, const struct mix *mix)
         start(&workers[n], read_range, f, mix, mix->readers[i], &writing);
     while (n > 0)
         task_join(&workers[--n].task);
-    assert_true(file_is_free(f->file));
+    AWAIT(file_is_free(f->file));
 }
 
 /* pitfall E01: ext4 and btrfs tear these, without a lock of the range. */
@@ -307,7 +307,7 @@ static void remap_both_ways(void **state)
         task_join(&workers[i].task);
     for (int i = 0; i < 2; i++)
         task_join(&remappers[i].task);
-    assert_true(file_is_free(other.file));
+    AWAIT(file_is_free(other.file));
     assert_int_equal(twostate_file_close(other.file), 0);
     scratch_close(&other.scratch);
     free(buffer);

@@ -48,7 +48,7 @@ static int leave(void **state)
 {
     struct device_rig *r = *state;
 
-    CHECK(file_is_free(r->file));
+    AWAIT(file_is_free(r->file));
     CHECK(twostate_file_close(r->file) == 0);
     CHECK(twostate_engine_destroy(r->engine) == 0);
     free(r->buffer);

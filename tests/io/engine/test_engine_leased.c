@@ -192,7 +192,7 @@ static void nowait_finds_it_free(void **state)
     be_quiet(f->file);
     assert_int_equal(file_begin_(f->file, TWOSTATE_DIRECT, &hold, true), 0);
     twostate_iopair_end(&hold);
-    assert_true(file_is_free(f->file));
+    AWAIT(file_is_free(f->file));
     without = read_async(f->file, memory, nowait);
     be_quiet(f->file);
     assert_int_equal(read_async(f->file, memory, nowait), without);
