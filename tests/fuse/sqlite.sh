@@ -15,7 +15,8 @@ least=15 # rows that are to be acknowledged before the kill
 write_rows() # from, journal
 {
     {
-        echo "pragma journal_mode=$2; pragma synchronous=FULL; pragma busy_timeout=10000;"
+        # First of all, as the next one needs the database, which a reader may be recovering.
+        echo "pragma busy_timeout=10000; pragma journal_mode=$2; pragma synchronous=FULL;"
         seq "$1" 100000 |
             sed "s/.*/insert into t values(&, hex(zeroblob(& * 7919 % 3000)), & * 7919); select 'row &';/"
     } | stdbuf -oL sqlite3 -bail "$mount/$2.db" >>"$work/acknowledged" 2>>"$work/sqlite"
