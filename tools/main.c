@@ -94,20 +94,27 @@ static int help_main(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    static const struct {
+    static struct {
         const char *name;
         int (*main)(int argc, char **argv);
-    } commands[] = {{"run", run_main}, {"job", job_main}, {"top", look_main}, {"help", help_main}};
+        char as[20]; /* what getopt's messages begin with */
+    } commands[] = {{"run", run_main, "twostate-io run"},
+                    {"job", job_main, "twostate-io job"},
+                    {"top", look_main, "twostate-io top"},
+                    {"help", help_main, "twostate-io help"}};
 
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
-        return help_print(NULL);
+        return help_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "--version") == 0) {
         puts("twostate-io " TWOSTATE_VERSION);
         return status_of_output(0);
     }
-    for (unsigned i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
+    for (unsigned i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            argv[1] = commands[i].as;
             return commands[i].main(argc - 1, argv + 1);
+        }
+    }
     if (argc > 1)
         complain("there is no command '%s'", argv[1]);
     fputs("usage: twostate-io run FILE | job JOBFILE | top FILE|PID | help [TOPIC]\n"

@@ -297,15 +297,17 @@ void options_finish(struct options *options)
 
 void options_common(unsigned command, int option)
 {
+    const char *page = command == OF_RUN ? "run" : command == OF_JOB ? "jobs" : "top";
+
     switch (option) {
     case OPTION_HELP:
-        exit(help_print(command == OF_RUN ? "run" : command == OF_JOB ? "jobs" : "top"));
+        exit(help_print(page));
     case OPTION_VERSION:
         puts("twostate-io " TWOSTATE_VERSION);
         exit(status_of_output(0));
     case '?':
     case ':':
-        fputs("Try twostate-io --help.\n", stderr);
+        fprintf(stderr, "Try twostate-io help %s.\n", page);
         exit(2);
     default:
         break;
@@ -324,7 +326,7 @@ void options_parse(struct options *options, int argc, char **argv)
         options_set(options, option, optarg);
     }
     if (argc - optind != 1) {
-        fputs("usage: twostate-io run FILE [OPTION...]\nTry twostate-io --help.\n", stderr);
+        fputs("usage: twostate-io run FILE [OPTION...]\nTry twostate-io help run.\n", stderr);
         exit(2);
     }
     options->name = options->path = argv[optind];

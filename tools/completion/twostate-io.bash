@@ -110,7 +110,7 @@ _twostate_io()
         run) options="$load --help --version" ;;
         job) options="$load --section --help --version" ;;
         top) options='--json --once --interval --help --version' ;;
-        help)
+        help | --help)
             ((COMP_CWORD == 2)) &&
                 _twostate_io_words 'run threads sizes jobs check caches top exit' "$cur"
             return

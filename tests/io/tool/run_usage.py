@@ -186,11 +186,16 @@ def help_(directory):
         check(topic in short.splitlines()[-1], f"{topic} in --help")
         page = run("help", topic).stdout
         check(page != "" and max(map(len, page.splitlines())) <= 100, topic)
-    done = run("help", "cooking", status=2)
-    check(done.stdout == "" and "caches" in done.stderr, "the topics that there are")
-    run("help", "run", "top", status=2)
+        check(run("--help", topic).stdout == page, f"--help {topic}")
+    for command in ("help", "--help"):
+        done = run(command, "cooking", status=2)
+        check(done.stdout == "" and "caches" in done.stderr, "the topics that there are")
+        run(command, "run", "top", status=2)
     check(run("run", "--help").stdout == run("help", "run").stdout, "run --help")
     check(run("job", "--help").stdout == run("help", "jobs").stdout, "job --help")
+    for command, topic in (("run", "run"), ("job", "jobs"), ("top", "top")):
+        told = run(command, "x", "--nonsense", status=2).stderr
+        check(told.startswith(f"twostate-io {command}: ") and f"help {topic}." in told, told)
     page = run("help", "run").stdout
     for option in ("--compare", "--cache NAME", "--cache-bytes SIZE", "--direct-write"):
         check(option in page, f"{option} in help run")
@@ -234,7 +239,8 @@ def completion(directory, scripts):
     of_top = options_of(run("help", "top").stdout.split("Options")[1])
     check(offered("top", "--") == of_top, "options of top")
     check(offered("") == ["--help", "--version", "help", "job", "run", "top"], "commands")
-    check(offered("help", "") == sorted(TOPICS), "topics")
+    for command in ("help", "--help"):
+        check(offered(command, "") == sorted(TOPICS), "topics")
     check(offered("run", "data", "--cache") == ["--cache", "--cache-bytes"], "half an option")
     check(offered("run", "data", "--keep", "--qu") == ["--quiet"], "behind one without a value")
     check(offered("run", "--cache", "") == ["kernel", "user"], "values")
