@@ -106,15 +106,21 @@ static bool punch_folios(struct user_cache *cache, int64_t from, int64_t to)
 
 /*
  * What is dirty may be all that makes the file reach beyond the hole; and once it is forgotten, the hole
- * has to be read from the disk. Never less than all of the size: write-back may have gone beyond the hole.
+ * has to be read from the disk. No longer than that, for what is behind the hole is not on disk yet; and
+ * never shorter than it is, so nothing may be on its way there.
  */
 static int keep_size(struct user_cache *cache, int64_t to)
 {
-    const int64_t size = user_size_(cache);
+    const int64_t least = user_smaller_(to, user_size_(cache));
+    int result = 0;
 
-    if (cache->block_device || user_disk_size_(cache) >= user_smaller_(to, size))
+    if (cache->block_device || user_disk_size_(cache) >= least)
         return 0;
-    return user_set_disk_size_(cache, size);
+    dirty_hold_(cache);
+    if (user_disk_size_(cache) < least)
+        result = user_set_disk_size_(cache, least);
+    dirty_go_on_(cache);
+    return result;
 }
 
 /*
