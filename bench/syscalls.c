@@ -340,28 +340,37 @@ static struct counts count(const struct cell *cell, const struct contender *cont
     sleeps = sleeps_so_far() - sleeps;
     pthread_barrier_destroy(&crowd.barrier);
     in_hold = cell->asleep ? done : 0;
+    done += done == 0; /* nobody came to run */
     counts.acquire = (double)acquire / (double)done;
     counts.release = (double)release / (double)done;
     counts.sleeps = sleeps > in_hold ? (double)(sleeps - in_hold) / (double)done : 0;
     return counts;
 }
 
-/* That calls are counted at all: a wait of a millisecond makes at least one. */
-static bool counting(void)
+/* Waits for it in vain: it is held. Returns the calls that this made. */
+static uint64_t calls_of_a_wait(uint64_t ns)
 {
     const uint64_t before = syscalls_made();
     struct timespec deadline;
 
     clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_nsec += 1000000;
-    if (deadline.tv_nsec >= 1000000000) {
-        deadline.tv_nsec -= 1000000000;
-        deadline.tv_sec++;
-    }
-    twostate_lock_acquire(&lock, TWOSTATE_A);
+    ns += (uint64_t)deadline.tv_nsec;
+    deadline.tv_sec += (time_t)(ns / 1000000000);
+    deadline.tv_nsec = (long)(ns % 1000000000);
     check(twostate_lock_acquire_timed(&lock, TWOSTATE_B, &deadline) != 0);
+    return syscalls_made() - before;
+}
+
+/* That calls are counted at all. A thread that did not run before its deadline came makes none. */
+static bool counting(void)
+{
+    uint64_t calls = 0;
+
+    twostate_lock_acquire(&lock, TWOSTATE_A);
+    for (uint64_t ms = 1; calls == 0 && ms < 5000; ms *= 2)
+        calls = calls_of_a_wait(ms * 1000000);
     twostate_lock_release(&lock, TWOSTATE_A);
-    return syscalls_made() > before;
+    return calls > 0;
 }
 
 static uint64_t print_alone(json_t *rows)
