@@ -65,7 +65,8 @@ struct twostate_file {
     int sync_fd;   /* fsync only, so that it sees every error of a write-back */
     uint32_t direct_memory;
     uint32_t direct_offset;
-    size_t piece; /* the cache's; here, for who looks at it has not entered yet */
+    size_t piece; /* the cache's; here, for who looks at it has not entered yet; */
+    bool hits;    /* and whether it has that call */
     bool block_device;
     bool writable;
     pthread_mutex_t size_lock; /* held by who raises the size through the cache */

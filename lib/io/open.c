@@ -134,7 +134,7 @@ static int open_descriptors(struct twostate_file *file, const char *path, int fl
     return 0;
 }
 
-static void free_file(struct twostate_file *file)
+static void close_parts(struct twostate_file *file)
 {
     if (file->cache)
         file->cache->ops->destroy(file->cache);
@@ -144,6 +144,10 @@ static void free_file(struct twostate_file *file)
         close(file->sync_fd);
     if (file->fd >= 0)
         close(file->fd);
+}
+
+static void free_file(struct twostate_file *file)
+{
     pthread_mutex_destroy(&file->waiting.mutex);
     commit_destroy_(&file->syncs);
     pthread_mutex_destroy(&file->size_lock);
@@ -237,8 +241,10 @@ static int create_cache(struct twostate_file *file, int access,
         return result;
     result = user ? create_user_cache(file, options->folio)
                   : cache_kernel_create_(file->fd, file->sync_fd, &file->cache);
-    if (result == 0)
+    if (result == 0) {
         file->piece = file->cache->ops->piece;
+        file->hits = file->cache->ops->hit != NULL;
+    }
     return result;
 }
 
@@ -319,6 +325,7 @@ int twostate_file_open_with(struct twostate_engine *engine, const char *path, in
         return -ENOMEM;
     result = open_file(file, path, flags, mode, o);
     if (result) {
+        close_parts(file);
         free_file(file);
     } else {
         __atomic_add_fetch(&engine->files, 1, __ATOMIC_ACQ_REL);
@@ -353,6 +360,7 @@ int twostate_file_close(struct twostate_file *file)
     pthread_mutex_lock(&engine->files_mutex);
     cds_list_del(&file->node);
     pthread_mutex_unlock(&engine->files_mutex);
+    close_parts(file); /* who comes now is still refused */
     twostate_iolock_release(&file->users, TWOSTATE_EXCLUSIVE);
     free_file(file);
     __atomic_sub_fetch(&engine->files, 1, __ATOMIC_ACQ_REL);

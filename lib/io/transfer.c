@@ -510,12 +510,13 @@ static void leave(struct transfer *t)
 /* Most calls find what they want in memory: they need neither a cursor nor a path. */
 static bool hit(struct twostate_file *file, bool write, const struct iovec *iov, int64_t offset)
 {
-    struct cache *cache = file->cache;
+    struct cache *cache = NULL;
     bool moved = false;
 
-    if (iov->iov_base == NULL || iov->iov_len == 0 || offset < 0 || cache->ops->hit == NULL ||
+    if (iov->iov_base == NULL || iov->iov_len == 0 || offset < 0 || !file->hits ||
         !file_enter_leased_(file))
         return false;
+    cache = file->cache;
     moved = cache->ops->hit(cache, iov->iov_base, iov->iov_len, offset, write);
     if (moved && write)
         file_note_write_(file);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -378,6 +379,54 @@ static void being_closed(void **state)
     scratch_close(&scratch);
 }
 
+/* Who is to be late at the next close(2); NULL: nobody. */
+static struct twostate_file *closing;
+static uint32_t late;
+
+static void *come_late(void *file)
+{
+    CHECK(twostate_pread(file, (char[1]){0}, 1, 0, 0) == -EBADF);
+    CHECK(twostate_pwritev(file, &piece, 1, 0, 0) == -EBADF);
+    CHECK(twostate_fsync(file) == -EBADF);
+    late++;
+    return NULL;
+}
+
+int __real_close(int fd);
+int __wrap_close(int fd);
+int __wrap_close(int fd)
+{
+    struct twostate_file *file = closing;
+    pthread_t thread;
+
+    closing = NULL;
+    if (file) {
+        CHECK(pthread_create(&thread, NULL, come_late, file) == 0);
+        CHECK(pthread_join(thread, NULL) == 0);
+    }
+    return __real_close(fd);
+}
+
+/* The same when close has done nearly all that it has to: the cache is gone. */
+static void nearly_closed(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int cache = TWOSTATE_CACHE_KERNEL; cache <= TWOSTATE_CACHE_USER; cache++) {
+        const struct twostate_file_options options = {.cache = (enum twostate_cache)cache};
+        struct scratch scratch;
+        struct twostate_file *file = NULL;
+
+        scratch_open(&scratch);
+        CHECK(twostate_file_open_with(f->engine, scratch.path, O_RDWR, 0, &options, &file) == 0);
+        late = 0;
+        closing = file;
+        assert_int_equal(twostate_file_close(file), 0);
+        assert_int_equal(late, 1);
+        scratch_close(&scratch);
+    }
+}
+
 /* errno is the caller's, whatever happens. */
 static void errno_is_not_set(void **state)
 {
@@ -412,6 +461,7 @@ int main(void)
         ENGINE_TEST(remap_arguments),
         ENGINE_TEST(wrong_access),
         ENGINE_TEST(being_closed),
+        ENGINE_TEST(nearly_closed),
         ENGINE_TEST(errno_is_not_set),
     };
 
