@@ -36,18 +36,20 @@ format()
 
 build()
 {
-    cmake --preset "$1" && cmake --build --preset "$1"
+    cmake --preset release && cmake --build --preset release
 }
 
-# clang-tidy's counts of suppressed warnings are of no interest.
+# clang-tidy says clang's warnings too, and as errors, for that is how the preset compiles: so nothing is
+# built for them (the preset tsan builds and links with clang). Its counts of suppressed warnings are of
+# no interest.
 tidy()
 {
+    cmake --preset clang || return
     sources '*.c' |
         xargs -0 -n 4 -P "$(nproc)" clang-tidy --quiet -p build/clang 2> >(grep -v ' generated\.$' >&2)
 }
 
 step 'format' format
-step 'gcc, warnings are errors' build release
-step 'clang, warnings are errors' build clang
-step 'clang-tidy' tidy
+step 'gcc, warnings are errors' build
+step 'clang-tidy, and the warnings of clang as errors' tidy
 exit $status
