@@ -162,7 +162,7 @@ def run(document, command):
         command = re.sub(r"--(seconds|size) \w+", "", command).replace(
             "--quiet", "").replace(" run data", " run data --size 1M --quiet --seconds 0.3")
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
-        done = subprocess.run(["bash", "-c", command], cwd=folder, text=True, timeout=50,
+        done = subprocess.run(["bash", "-c", command], cwd=folder, text=True, timeout=200,
                               check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     print("$", command, "->", done.returncode)
     if done.returncode != 0:

@@ -22,7 +22,7 @@ READ, WRITE, SNAPSHOT = range(3)
 DIRECT, DSYNC = 1, 2
 PIECE = 4096
 IN_FLIGHT, SLOTS = 1000, 1024
-LIMIT = 55  # seconds, before the test gives up
+LIMIT = 240  # seconds, before the test gives up
 
 # What the thread may call between "serving" and its end, and what the call must look like.
 MAY_CALL = {

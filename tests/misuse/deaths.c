@@ -21,7 +21,7 @@ static _Noreturn void be_the_child(const struct death *death, int output)
 
     setrlimit(RLIMIT_CORE, &no_core);
     signal(SIGABRT, SIG_DFL);
-    alarm(20); /* a misuse that waits for ever is a failure too */
+    alarm(120); /* a misuse that waits for ever is a failure too */
     dup2(output, STDERR_FILENO);
     death->misuse();
     _exit(0);

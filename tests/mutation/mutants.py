@@ -143,7 +143,12 @@ class Tree:
         if kind != "plain":
             # Wider address randomisation leaves the sanitizers of Debian 12 no room.
             command = ["setarch", os.uname().machine, "--addr-no-randomize", *command]
-        return test, command, {**os.environ, "LD_LIBRARY_PATH": place, **environment}
+        return test, command, {
+            **os.environ,
+            "LD_LIBRARY_PATH": place,
+            "TEST_AWAIT_MS": "30000",
+            **environment,
+        }
 
 
 def run_test(command, environment, place):

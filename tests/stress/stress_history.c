@@ -363,7 +363,7 @@ static bool all_done(void)
 /* The completion side: gives back what was left, while the callers run. */
 static void complete(void)
 {
-    const long patience_ms = options.subject->broken ? 5000 : 30000;
+    const long patience_ms = options.subject->broken ? 5000 : 60000;
     struct timespec limit = after_ms(patience_ms);
     uint32_t seen = 0;
 

@@ -160,7 +160,7 @@ static void check_progress(bool start)
     static uint32_t seen[MOST_THREADS + SIDE_THREADS];
     static struct timespec limits[MOST_THREADS + SIDE_THREADS];
     static bool behind[MOST_THREADS + SIDE_THREADS];
-    const long patience_ms = torture.subject->broken ? 1500 : 15000;
+    const long patience_ms = torture.subject->broken ? 1500 : 45000;
 
     for (uint32_t i = 0; i < torture.threads + SIDE_THREADS; i++) {
         const struct worker *worker = &torture.workers[i];

@@ -22,7 +22,7 @@ ran=0
 for program; do
     for name in $($calm "$program"); do
         status=0
-        said=$($calm timeout 50 "$program" "$name" 2>&1) || status=$?
+        said=$($calm timeout 200 "$program" "$name" 2>&1) || status=$?
         case $(basename "$program")/$name in
         silent*) expected=0 wanted='' ;;
         */race_*) expected=66 wanted='data race' ;;

@@ -501,7 +501,7 @@ static void forks(void)
         int status = 1;
 
         if (child == 0) {
-            alarm(20);
+            alarm(120);
             twostate_lock_init(&lock);
             twostate_lock_acquire(&lock, B);
             twostate_lock_release(&lock, B);

@@ -20,7 +20,7 @@ pid_t child_start(void (*run)(void *), void *argument)
     CHECK(child >= 0);
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        alarm(30);
+        alarm(120);
         run(argument);
         _exit(0);
     }

@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-/* A process that calls run(argument), and ends with 0 when that returns. It has 30 s. */
+/* A process that calls run(argument), and ends with 0 when that returns. It has 120 s. */
 pid_t child_start(void (*run)(void *), void *argument);
 
 /* Waits for its end, which must have been a good one. */

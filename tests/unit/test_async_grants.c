@@ -190,7 +190,7 @@ static void run_loop(uint32_t events)
     while (taken < LOCKS * ROUNDS) {
         struct twostate_waiter *waiter = NULL;
 
-        assert_int_equal(epoll_wait(epoll, &event, 1, 30000), 1); /* the watchdog */
+        assert_int_equal(epoll_wait(epoll, &event, 1, 100000), 1); /* the watchdog */
         while ((waiter = twostate_grants_next(&loop.grants)) != NULL) {
             const int n = (int)(waiter - loop.waiters);
 

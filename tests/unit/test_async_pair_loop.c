@@ -270,7 +270,7 @@ static void run_loop(int epoll)
         if (chance() % 4 == 0)
             cancel_one();
         if (loop.ended < REQUESTS && (loop.begun == REQUESTS || loop.idle.first == NULL))
-            CHECK(epoll_wait(epoll, &event, 1, 30000) == 1); /* the watchdog */
+            CHECK(epoll_wait(epoll, &event, 1, 100000) == 1); /* the watchdog */
         take_events();
     }
 }

@@ -29,6 +29,13 @@ bool is_past(const struct timespec *time)
     return now.tv_sec != time->tv_sec ? now.tv_sec > time->tv_sec : now.tv_nsec >= time->tv_nsec;
 }
 
+long await_ms(void)
+{
+    const char *given = getenv("TEST_AWAIT_MS");
+
+    return given ? strtol(given, NULL, 10) : 120000;
+}
+
 void await_step(const struct timespec *end, const char *what, const char *file, int line)
 {
     const struct timespec moment = {.tv_nsec = 100000};

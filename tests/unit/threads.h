@@ -34,10 +34,13 @@ void await_step(const struct timespec *end, const char *what, const char *file, 
             check_failed(#condition, __FILE__, __LINE__);                                          \
     } while (0)
 
+/* How long a state is waited for: $TEST_AWAIT_MS, or two minutes, for the machine may be busy. */
+long await_ms(void);
+
 /* Looks at the condition until it holds. The watchdog ends a test whose state never comes. */
 #define AWAIT(condition)                                                                           \
     do {                                                                                           \
-        const struct timespec end_ = after_ms(30000);                                              \
+        const struct timespec end_ = after_ms(await_ms());                                         \
         while (!(condition))                                                                       \
             await_step(&end_, #condition, __FILE__, __LINE__);                                     \
     } while (0)

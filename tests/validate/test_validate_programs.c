@@ -143,7 +143,7 @@ static void fork_while_stopping(void *unused)
     be_stopping(&task);
     child = fork();
     if (child == 0) {
-        alarm(20);
+        alarm(120);
         dup2(nowhere, STDERR_FILENO);
         twostate_lock_init(&lock);
         acquire_twice(NULL);

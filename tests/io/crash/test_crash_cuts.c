@@ -31,7 +31,7 @@ enum {
     QUOTA = 400,
     OPENINGS = 2,
     CUTS = 20, /* of one session */
-    WATCHDOG_MS = 40000,
+    WATCHDOG_MS = 100000,
 };
 
 struct session {

@@ -27,7 +27,7 @@ enum {
     FILE_BYTES = 8 << 20, /* that cells take */
     MOST_EVENTS = 1000,   /* before a kill */
     QUOTA = 600,          /* events between two openings */
-    WATCHDOG_MS = 30000,
+    WATCHDOG_MS = 100000,
 };
 
 struct run {

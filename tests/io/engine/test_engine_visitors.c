@@ -200,7 +200,7 @@ static void no_descriptors(void **context)
     ask(first);
     struct pollfd answered = {.fd = first, .events = POLLIN};
 
-    assert_int_equal(poll(&answered, 1, 30000), 1); /* who is in is answered */
+    assert_int_equal(poll(&answered, 1, 100000), 1); /* who is in is answered */
     CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
     for (unsigned i = 0; i <= taken; i++)
         close(fds[i]);
