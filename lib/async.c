@@ -505,10 +505,21 @@ static bool cancel_queued(struct twostate_waiter *waiter)
     return queued;
 }
 
+/* Zeroed and never queued, it would be waited for for ever. */
+static uint32_t state_known(const struct twostate_waiter *waiter, const char *call)
+{
+    const uint32_t state = state_of(waiter);
+
+    if (state < QUEUED || state > CANCELLED)
+        sys_die_("waiter %p: misuse: %s of a waiter that was not queued", (const void *)waiter,
+                 call);
+    return state;
+}
+
 bool twostate_waiter_cancel(struct twostate_waiter *waiter)
 {
     for (;;) {
-        const uint32_t state = state_of(waiter);
+        const uint32_t state = state_known(waiter, "cancel");
 
         if (state == CANCELLED || (state == QUEUED && cancel_queued(waiter)))
             return true;
@@ -552,7 +563,7 @@ static bool is_past(const struct timespec *deadline)
 static int wait_for(struct twostate_waiter *waiter, const struct timespec *deadline)
 {
     for (;;) {
-        const uint32_t state = state_of(waiter);
+        const uint32_t state = state_known(waiter, "wait");
 
         if (state == GRANTED)
             return waiter->result_;

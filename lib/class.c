@@ -100,16 +100,17 @@ static int set(const struct twostate_lock *lock, const struct twostate_class *cl
     return 0;
 }
 
-static bool from_later_version(const struct twostate_class *cls)
+/* NULL is one, too. Members that are reserved have a meaning in later versions only. */
+static bool valid(const struct twostate_class *cls)
 {
-    return cls != NULL && (cls->reserved[0] | cls->reserved[1]) != 0;
+    return cls == NULL || (cls->name != NULL && (cls->reserved[0] | cls->reserved[1]) == 0);
 }
 
 int twostate_lock_set_class(struct twostate_lock *lock, const struct twostate_class *cls)
 {
     int result = 0;
 
-    if (from_later_version(cls))
+    if (!valid(cls))
         return -EINVAL;
     if ((__atomic_load_n(&watch_mask_, __ATOMIC_RELAXED) & WATCH_HOLDS) == 0)
         return 0;
@@ -132,7 +133,7 @@ int twostate_iopair_set_class(struct twostate_iopair *pair, const struct twostat
 {
     int result = -EINVAL;
 
-    if (!from_later_version(iotype_cls))
+    if (valid(iotype_cls))
         result = twostate_lock_set_class(&pair->iolock_.lock_, iolock_cls);
     return result ? result : twostate_lock_set_class(&pair->iotype_, iotype_cls);
 }

@@ -451,6 +451,8 @@ void twostate_iopair_submitting(struct twostate_hold *hold, struct twostate_hold
 
     if (held == 0 || (held & never))
         die(hold, held, "submitting");
+    if (completion == hold)
+        die(hold, held, "submitting into the same hold");
     if (watched_())
         watch_disown_(&call);
     *completion = (struct twostate_hold){

@@ -6,6 +6,7 @@
 #include "tsan.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* Where the public function that this is used in was called from. */
 #define SITE __builtin_return_address(0)
@@ -34,8 +35,8 @@ static enum group group_of(const struct twostate_lock *lock, enum twostate_state
                            const char *call)
 {
     if (state != TWOSTATE_A && state != TWOSTATE_B)
-        sys_die_("lock %p: misuse: %s of state %d, which does not exist", (const void *)lock, call,
-                 (int)state);
+        sys_die_("lock %p: misuse: %.*s of state %d, which does not exist", (const void *)lock,
+                 (int)strcspn(call, " "), call, (int)state); /* of "acquire B" the first word */
     return (enum group)state;
 }
 

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 
 #define NS_PER_S INT64_C(1000000000)
 /* A waiter looks so many times before it sleeps, after 8, 16, 32, ... pauses: 4 us in all. */
@@ -60,7 +61,7 @@ void wait_misuse_(const struct twostate_lock *lock, uint64_t word, bool exclusiv
         {"unlocked", "held shared", "held exclusive", "corrupt"},
     };
 
-    sys_die_("%s %p: misuse: %s while it is %s, holders: %" PRIu32 " (word %#018" PRIx64 ")",
+    sys_die_("%s %p: misuse: %s while it is %s, holders: %" PRIu32 " (word 0x%016" PRIx64 ")",
              exclusive ? "iolock" : "lock", (const void *)lock, call,
              names[exclusive][(word & WORD_STATES) / word_held(GROUP_A)], word_holders(word), word);
 }
@@ -463,11 +464,15 @@ int wait_join_(struct twostate_lock *lock, const struct want *want, const void *
 
 static void check_release(const struct twostate_lock *lock, uint64_t w, const struct want *want)
 {
+    char call[48];
+
     if ((w & WORD_STATES) == word_held(want->group) && word_holders(w) >= want->holds)
         return;
     if (tsan_sees_())
         tsan_misuse_(lock);
-    wait_misuse_(lock, w, want->exclusive, want->call);
+    if (want->holds > 1)
+        snprintf(call, sizeof(call), "%s of %" PRIu32 " holds", want->call, want->holds);
+    wait_misuse_(lock, w, want->exclusive, want->holds > 1 ? call : want->call);
 }
 
 void wait_release_(struct twostate_lock *lock, const struct want *want, const void *site)

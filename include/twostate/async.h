@@ -125,7 +125,8 @@ TWOSTATE_API int twostate_iopair_retry_unaligned_async(struct twostate_hold *hol
  * Gives up a waiter that was queued. True: cancelled; done will not be called, and nothing is held.
  * False: it was granted (or refused) before; done was called, is being called or will be, and what
  * was granted must be given back. May wait for another thread that is just granting one of several
- * locks, never for a lock. The waiter must not have been reused or freed.
+ * locks, never for a lock. The waiter must not have been reused or freed. Stops the program if it is
+ * zeroed and was never queued; so does wait.
  */
 TWOSTATE_API bool twostate_waiter_cancel(struct twostate_waiter *waiter);
 

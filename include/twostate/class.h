@@ -57,8 +57,8 @@ struct twostate_class {
 
 /*
  * Gives the lock a class; NULL: that of the table above.
- * Returns 0; -ENOSPC if too many locks have one (16384), or -EINVAL if reserved is not zero: the
- * lock keeps what it had.
+ * Returns 0; -ENOSPC if too many locks have one (16384), or -EINVAL if it has no name or
+ * reserved is not zero: the lock keeps what it had.
  */
 TWOSTATE_API int twostate_lock_set_class(struct twostate_lock *lock,
                                          const struct twostate_class *cls);

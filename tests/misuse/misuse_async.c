@@ -136,6 +136,16 @@ static void retry_of_buffered(void)
     twostate_iopair_retry_unaligned_async(&hold, &waiter);
 }
 
+static void cancel_never_queued(void)
+{
+    twostate_waiter_cancel(&waiter);
+}
+
+static void wait_never_queued(void)
+{
+    twostate_waiter_wait(&waiter, NULL);
+}
+
 #define DEATH(call, where, ...)                                                                    \
     {                                                                                              \
 #call, call, where,                                                                        \
@@ -145,7 +155,9 @@ static void retry_of_buffered(void)
     }
 
 static const struct death deaths[] = {
-    DEATH(acquire_no_state, &lock, "acquire", "state 7"),
+    DEATH(acquire_no_state, &lock, "acquire of state 7"),
+    DEATH(cancel_never_queued, &waiter, "cancel", "not queued"),
+    DEATH(wait_never_queued, &waiter, "wait", "not queued"),
     DEATH(acquire_no_mode, &iolock, "acquire", "mode 7"),
     DEATH(begin_no_path, &pair, "begin", "path 77"),
     DEATH(switch_unlocked, &lock, "switch to B", "unlocked"),

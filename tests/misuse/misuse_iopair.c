@@ -20,6 +20,13 @@ static void begin_and_submit(enum twostate_iopath path)
     twostate_iopair_submitting(&hold, &completion);
 }
 
+/* One of the two halves would be lost, and held for ever. */
+static void submitting_into_itself(void)
+{
+    twostate_iopair_begin(&pair, TWOSTATE_DIRECT, &hold);
+    twostate_iopair_submitting(&hold, &hold);
+}
+
 static void end_twice(void)
 {
     twostate_iopair_begin(&pair, TWOSTATE_BUFFERED_READ, &hold);
@@ -229,6 +236,8 @@ static const struct death deaths[] = {
     DEATH(complete_of_submission, &hold, "complete", "IOLOCK-shared"),
     DEATH(submitted_never_submitting, &hold, "submitted", "IOLOCK-shared IOTYPE-direct"),
     DEATH(complete_never_submitting, &hold, "complete", "IOLOCK-shared IOTYPE-direct"),
+    DEATH(submitting_into_itself, &hold, "submitting into the same hold",
+          "IOLOCK-shared IOTYPE-direct"),
     DEATH(submitting_twice, &hold, "submitting", "IOLOCK-shared"),
     DEATH(submitting_remap, &hold, "submitting", "IREMAPPING", "IOTYPE-buffered"),
     DEATH(submitting_remap_of_two, &hold, "submitting", "IREMAPPING"),

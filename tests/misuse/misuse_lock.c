@@ -347,7 +347,7 @@ static void iolock_acquire_past_the_limit(void)
     }
 
 static const struct death deaths[] = {
-    DEATH(release_unlocked, &lock, "release A", "unlocked", "holders: 0"),
+    DEATH(release_unlocked, &lock, "release A", "unlocked", "holders: 0 (word 0x00"),
     DEATH(release_in_a_cancelled_thread, &lock, "release A", "unlocked"),
     DEATH(release_twice, &lock, "release B", "unlocked"),
     DEATH(release_b_while_a, &lock, "release B", "held in state A", "holders: 2"),
@@ -365,9 +365,10 @@ static const struct death deaths[] = {
     DEATH(release_no_state, &lock, "release", "state 7"),
     DEATH(iolock_acquire_no_mode, &iolock, "acquire", "mode 5"),
     DEATH(iolock_release_no_mode, &iolock, "release", "mode 5"),
-    DEATH(switch_no_state, &lock, "switch", "state 7"),
-    DEATH(release_more_than_held, &lock, "release A", "held in state A", "holders: 3"),
-    DEATH(release_n_in_pieces_too_many, &lock, "release B", "held in state B", "holders: 1"),
+    DEATH(switch_no_state, &lock, "switch of state 7"),
+    DEATH(release_more_than_held, &lock, "release A of 4 holds", "held in state A", "holders: 3"),
+    DEATH(release_n_in_pieces_too_many, &lock, "release B of 2 holds", "held in state B",
+          "holders: 1"),
     DEATH(release_n_huge, &lock, "release B", "held in state B", "holders: 3"),
     DEATH(release_n_of_other, &lock, "release A", "held in state B", "holders: 3"),
     DEATH(release_n_of_unlocked, &lock, "release A", "unlocked"),

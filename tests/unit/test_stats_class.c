@@ -20,22 +20,26 @@
 #define A TWOSTATE_A
 #define B TWOSTATE_B
 
-/* Members of a later version's classes would go unheard: so they are refused, and nothing is set. */
-static void test_later_classes(void **state)
+/*
+ * A class without a name would be printed as nothing, and members of a later version's go unheard: they
+ * are refused, and nothing is set.
+ */
+static void test_refused_classes(void **state)
 {
     static const struct twostate_class good = {.name = "good"};
-    static const struct twostate_class later[] = {
+    static const struct twostate_class refused[] = {
+        {.rank = 7},
         {.name = "later", .reserved = {1, 0}},
         {.name = "later", .reserved = {0, UINT64_C(1) << 63}},
     };
     struct twostate_iopair pair = TWOSTATE_IOPAIR_INIT;
 
     (void)state;
-    for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(twostate_lock_set_class(&pair.iotype_, &later[i]), -EINVAL);
-        assert_int_equal(twostate_iolock_set_class(&pair.iolock_, &later[i]), -EINVAL);
-        assert_int_equal(twostate_iopair_set_class(&pair, &later[i], &good), -EINVAL);
-        assert_int_equal(twostate_iopair_set_class(&pair, &good, &later[i]), -EINVAL);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(twostate_lock_set_class(&pair.iotype_, &refused[i]), -EINVAL);
+        assert_int_equal(twostate_iolock_set_class(&pair.iolock_, &refused[i]), -EINVAL);
+        assert_int_equal(twostate_iopair_set_class(&pair, &refused[i], &good), -EINVAL);
+        assert_int_equal(twostate_iopair_set_class(&pair, &good, &refused[i]), -EINVAL);
         assert_ptr_not_equal(class_of_(&pair.iolock_.lock_, true), &good);
         assert_ptr_not_equal(class_of_(&pair.iotype_, false), &good);
     }
@@ -225,8 +229,8 @@ static int enable(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_later_classes), TEST(test_classes), TEST(test_class_of_both),
-        TEST(test_reset),         TEST(test_threads), TEST(test_threads_count),
+        TEST(test_refused_classes), TEST(test_classes), TEST(test_class_of_both),
+        TEST(test_reset),           TEST(test_threads), TEST(test_threads_count),
     };
 
     return cmocka_run_group_tests(tests, enable, NULL);
