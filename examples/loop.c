@@ -15,6 +15,7 @@
  *     SLOTS, and when those are all taken no socket is read, which makes the clients wait;
  *   - sockets: a reply that finds no room waits in its client's list.
  */
+#define _GNU_SOURCE 1 /* accept4. NOLINT(bugprone-reserved-identifier) */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>

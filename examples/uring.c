@@ -3,6 +3,7 @@
  * An io_uring of one's own: the submitter takes the file's IOTYPE as direct, the thread that reaps the
  * completions gives it back. So buffered IO waits for what is in flight, not for what is submitted.
  */
+#define _GNU_SOURCE 1 /* O_DIRECT. NOLINT(bugprone-reserved-identifier) */
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
