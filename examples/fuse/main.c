@@ -15,8 +15,9 @@
 
 #include <twostate/version.h>
 
-#define LEAST_READ    4096 /* the kernel takes no less */
-#define MOST_REQUESTS 64   /* of asynchronous callers, and threads of ours, if not said otherwise */
+#define LEAST_READ    4096       /* the kernel takes no less */
+#define LEAST_CACHE   (4U << 20) /* what an engine takes */
+#define MOST_REQUESTS 64 /* of asynchronous callers, and threads of ours, if not said otherwise */
 
 struct mount_options mount_options = {.timeout = 1.0};
 
@@ -157,15 +158,15 @@ static int check(const struct options *options, struct setup *setup)
         return fail("cache is to be user or kernel", EINVAL);
     if (options->cache_bytes) {
         setup->engine.cache_bytes = parse_size(options->cache_bytes);
-        if (setup->engine.cache_bytes == 0)
-            return fail("cache_bytes is no size", EINVAL);
+        if (setup->engine.cache_bytes < LEAST_CACHE)
+            return fail("cache_bytes is to be a size of 4M or more", EINVAL);
     }
     result = twostate_engine_create(&setup->engine, &engine);
     if (result)
         return fail("the engine", -result);
     twostate_engine_destroy(engine);
     if (options->timeout < 0)
-        return fail("timeout", EINVAL);
+        return fail("timeout is to be 0 or more", EINVAL);
     if (options->max_read != 0 && options->max_read < LEAST_READ)
         return fail("max_read is to be 4096 or more", EINVAL);
     mount_options.max_read = options->max_read;

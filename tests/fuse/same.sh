@@ -9,11 +9,15 @@
 "$program" --version | grep -q twostate-fuse || fail "--version"
 mkdir "$data/inside" "$work/reference"
 for wrong in "$data/missing $mount" "$data $mount -o cache=none" "$data $mount -o cache_bytes=1" \
-    "$data $mount -o cache_bytes=4X" "$data $data/inside" "$data" "$data $mount -o timeout=-1"; do
+    "$data $mount -o cache_bytes=4X" "$data $mount -o cache_bytes=3M" "$data $data/inside" \
+    "$data" "$data $mount -o timeout=-1"; do
     # shellcheck disable=SC2086
     if "$program" $wrong 2>"$work/wrong"; then
         fail "it accepts $wrong"
     fi
+    case $wrong in
+    *cache_bytes*) grep -q '4M or more' "$work/wrong" ;;
+    esac || fail "$wrong: $(cat "$work/wrong")"
     [ "$(wc -l <"$work/wrong")" -eq 1 ] || fail "$wrong: $(cat "$work/wrong")"
 done
 start
