@@ -4,7 +4,8 @@
  * each completion starts the next: the engine's asynchronous calls against a bare liburing loop, on
  * one file. The engine opens it anew for each run, with either cache. Its callbacks come in its own
  * thread, or in the one that starts the requests: "polled", when poll(2) says that they are due, or
- * "waited", by the call that waits for them and for nothing else, which is what the bare loop does.
+ * "waited", by the call that waits for them and for nothing else, which is what the bare loop does. So
+ * there is a second bare loop, which sleeps in poll(2) too, for the eventfd that its ring signals.
  * All have the same depth, kind of memory and descriptor (O_DIRECT, nothing registered).
  */
 #include <errno.h>
@@ -14,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "bench_io.h"
 #include "clock.h"
@@ -195,38 +198,76 @@ static void ring_start(struct io_uring *ring, struct slot *slot)
     io_uring_sqe_set_data(sqe, slot);
 }
 
-static void by_liburing(struct load *load)
+/* Starts the next request of each that has completed: how many have ended for good. */
+static unsigned ring_reap(struct io_uring *ring)
+{
+    struct io_uring_cqe *cqe;
+    unsigned head, seen = 0, ended = 0;
+
+    io_uring_for_each_cqe(ring, head, cqe)
+    {
+        struct slot *slot = io_uring_cqe_get_data(cqe);
+
+        seen++;
+        if (finish(slot, cqe->res))
+            ring_start(ring, slot);
+        else
+            ended++;
+    }
+    io_uring_cq_advance(ring, seen);
+    return ended;
+}
+
+static int ring_wait(struct io_uring *ring, int event)
+{
+    struct pollfd readable = {.fd = event, .events = POLLIN};
+    eventfd_t value;
+    int error;
+
+    if (event < 0)
+        return io_uring_submit_and_wait(ring, 1);
+    error = io_uring_submit(ring);
+    if (error >= 0 && poll(&readable, 1, -1) == 1)
+        eventfd_read(event, &value);
+    return error;
+}
+
+static void by_ring(struct load *load, int event)
 {
     struct io_uring ring;
     unsigned busy = load->depth;
     int error = io_uring_queue_init(load->depth, &ring, 0);
 
+    if (error == 0 && event >= 0)
+        error = io_uring_register_eventfd(&ring, event);
     if (error < 0)
         io_die("io_uring", -error);
     load_starts(load);
     for (unsigned i = 0; i < load->depth; i++)
         ring_start(&ring, &load->slots[i]);
     while (busy > 0) {
-        struct io_uring_cqe *cqe;
-        unsigned head, seen = 0;
-
-        error = io_uring_submit_and_wait(&ring, 1);
+        error = ring_wait(&ring, event);
         if (error < 0 && error != -EINTR)
             io_die("io_uring", -error);
-        io_uring_for_each_cqe(&ring, head, cqe)
-        {
-            struct slot *slot = io_uring_cqe_get_data(cqe);
-
-            seen++;
-            if (finish(slot, cqe->res))
-                ring_start(&ring, slot);
-            else
-                busy--;
-        }
-        io_uring_cq_advance(&ring, seen);
+        busy -= ring_reap(&ring);
     }
     load_ends(load);
     io_uring_queue_exit(&ring);
+}
+
+static void by_liburing(struct load *load)
+{
+    by_ring(load, -1);
+}
+
+static void by_liburing_eventfd(struct load *load)
+{
+    const int event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    if (event < 0)
+        io_die("eventfd", errno);
+    by_ring(load, event);
+    close(event);
 }
 
 static const struct impl {
@@ -237,9 +278,12 @@ static const struct impl {
              {"twostate_user", "polled", by_user_polled},
              {"twostate_user", "waited", by_user_waited},
              {"twostate_kernel", "thread", by_kernel_cache},
-             {"liburing", "waited", by_liburing}};
+             {"liburing", "waited", by_liburing},
+             {"liburing_eventfd", "polled", by_liburing_eventfd}};
 
 #define IMPLS ((unsigned)COUNT(impls))
+
+enum { LIBURING = IMPLS - 2, LIBURING_EVENTFD = IMPLS - 1 };
 
 struct outcome {
     double *ops_per_s; /* of each run */
@@ -326,6 +370,16 @@ static double figure(const json_t *rows, const char *op, unsigned depth, const s
                                impl->name, "completions", impl->completions));
 }
 
+static void goal(const json_t *rows, const char *op, unsigned depth, const struct impl *impl,
+                 const struct impl *peer)
+{
+    char says[96];
+
+    snprintf(says, sizeof(says), "%s at depth %u over %s's, %s, %s", op, depth, peer->name,
+             impl->name, impl->completions);
+    report_goal(says, figure(rows, op, depth, impl) / figure(rows, op, depth, peer), true, 0.97);
+}
+
 static void goals(const json_t *rows)
 {
     static const char *const ops[] = {"read", "write"};
@@ -334,14 +388,9 @@ static void goals(const json_t *rows)
     for (size_t o = 0; o < COUNT(ops); o++)
         for (size_t d = 0; d < COUNT(depths); d++)
             for (unsigned i = 0; impls[i].run != by_kernel_cache; i++) {
-                char says[80];
-
-                snprintf(says, sizeof(says), "%s at depth %u over liburing's, %s, %s", ops[o],
-                         depths[d], impls[i].name, impls[i].completions);
-                report_goal(says,
-                            figure(rows, ops[o], depths[d], &impls[i]) /
-                                figure(rows, ops[o], depths[d], &impls[IMPLS - 1]),
-                            true, 0.97);
+                goal(rows, ops[o], depths[d], &impls[i], &impls[LIBURING]);
+                if (impls[i].run == by_user_polled)
+                    goal(rows, ops[o], depths[d], &impls[i], &impls[LIBURING_EVENTFD]);
             }
 }
 

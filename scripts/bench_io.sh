@@ -153,8 +153,9 @@ What the names mean:
   count of a file's users (`bench/nolock.h`). Folio locks stay, for they belong to the cache. The
   locks' share is 1 - twostate_user / nolock.
 - `memcpy`: the same bytes to and from 64 MiB of memory, at the same random places, by as many threads.
-- `liburing`: a loop with one ring in one thread. `polled`: the engine's callbacks are made by the
-  thread that starts the requests, too; `thread`: by the engine's.
+- `liburing`: a loop with one ring in one thread; `liburing_eventfd`: one that sleeps in poll(2), till the
+  ring signals an eventfd. `thread`: the engine's callbacks are made by its own; `waited`, `polled`: by the
+  one that starts the requests, which waits for nothing else, or in poll(2).
 - `fdatasync`: a sync of what is dirty in the kernel's cache.
 - `rwlock`, `mutex_cond`: the kernel's calls under a lock around each of them.
 TEXT

@@ -161,21 +161,21 @@ TWOSTATE_API int twostate_engine_poll(struct twostate_engine *engine, unsigned m
  * The same, but if none is due it waits for one, for so many milliseconds; negative: without a limit.
  * A signal does not end the wait. If most is 0 it returns at once.
  *
- * For a loop that waits for nothing else: as long as nobody has called twostate_engine_fd, whoever
- * waits or polls takes the completions from the kernel himself, as one thread with an io_uring of its
- * own does, and what callbacks submit goes to the kernel when the last of them has returned. Any
- * thread may wait, several at once, and any may start requests meanwhile. If nobody does either for a
- * millisecond or two a thread of the engine completes requests: then locks do not wait for a loop
- * that is late, only callbacks do. A wait without a limit is ended by any request that another thread
- * starts, an fsync say: by its callback. Nobody may wait or poll while the engine is destroyed.
+ * Whoever waits or polls takes the completions from the kernel himself, as one thread with an
+ * io_uring of its own does, and what callbacks submit goes to the kernel when the last of them has
+ * returned. Any thread may wait, several at once, and any may start requests meanwhile. If nobody
+ * does either for a millisecond or two a thread of the engine completes requests: then locks do not
+ * wait for a loop that is late, only callbacks do. A wait without a limit is ended by any request
+ * that another thread starts, an fsync say: by its callback. Nobody may wait or poll while the engine
+ * is destroyed.
  */
 TWOSTATE_API int twostate_engine_wait(struct twostate_engine *engine, unsigned most,
                                       int timeout_ms);
 
 /*
  * Of a polled engine: a descriptor that is readable while callbacks are due, for poll(2), epoll and
- * io_uring. It is the engine's: only wait for it; poll makes it unreadable. From this call on a thread
- * of the engine completes requests, for it has to see to the descriptor. -EINVAL: null, or not polled.
+ * io_uring. It is the engine's: only wait for it; poll makes it unreadable. It may be readable, too,
+ * for a completion that makes none due, and poll then answers 0. -EINVAL: null, or not polled.
  */
 TWOSTATE_API int twostate_engine_fd(struct twostate_engine *engine);
 

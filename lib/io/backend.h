@@ -39,7 +39,7 @@ struct backend_ops {
                  struct cds_list_head *taken);
     /*
      * Instead of the backend's threads, which then leave it to the caller: false, and another thread
-     * is doing so. NULL, as the next five: it can't be done.
+     * is doing so. NULL, as the next six: it can't be done.
      */
     bool (*enter)(struct backend *backend);
     /*
@@ -48,6 +48,8 @@ struct backend_ops {
      * the caller to call done, best after leave. May return early.
      */
     void (*poll)(struct backend *backend, int64_t ns, struct cds_list_head *completed);
+    /* A descriptor that is readable while there is something for that, or for the threads. */
+    int (*fd)(struct backend *backend);
     /* The threads wait a little whether he comes back. */
     void (*leave)(struct backend *backend);
     /* What this thread submits from now on stays in the queue, until poll or the end of this. */

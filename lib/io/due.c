@@ -2,14 +2,19 @@
 /*
  * Callbacks that are due in a polled engine.
  *
- * The descriptor is written when the first comes and read when the last goes, with the mutex held: so
+ * An eventfd is written when the first comes and read when the last goes, with the mutex held: so
  * it says what the list says, to any number of pollers, and no wake-up is lost between the two. Until
- * somebody has asked for it that is not done: it takes two system calls.
+ * somebody has asked for the descriptor that is not done: it takes two system calls. Nor is it for one
+ * that a poller brings itself, which it is about to take.
+ *
+ * Where pollers may take completions from the backend, the descriptor is an epoll one, of the eventfd
+ * and the backend's: no thread has to turn the one into the other.
  */
 #include "due.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,9 +28,14 @@ struct due {
     unsigned dozing;   /* threads that wait elsewhere, whom this wakes: */
     void (*wake)(void *arg);
     void *wake_arg;
-    bool watched;
-    int fd;
+    bool watched; /* somebody has asked for the descriptor */
+    bool told;    /* it is readable for what is due */
+    int event;
+    int both; /* -1: the eventfd is the descriptor */
 };
+
+/* Whose callbacks this thread brings and is about to make. */
+static _Thread_local const struct due *bringing;
 
 int due_create_(struct due **created)
 {
@@ -35,8 +45,9 @@ int due_create_(struct due **created)
 
     if (due == NULL)
         return -ENOMEM;
-    due->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (due->fd < 0) {
+    due->both = -1;
+    due->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (due->event < 0) {
         const int error = errno;
 
         free(due);
@@ -55,61 +66,96 @@ int due_create_(struct due **created)
 
 void due_destroy_(struct due *due)
 {
-    close(due->fd);
+    if (due->both >= 0)
+        close(due->both);
+    close(due->event);
     pthread_cond_destroy(&due->changed);
     pthread_mutex_destroy(&due->mutex);
     free(due);
 }
 
 /* The mutex is held: the count goes between 0 and 1, so these neither wait nor fail. */
-static void signal_fd(struct due *due)
+static void tell(struct due *due)
 {
     const int saved = errno;
 
-    (void)eventfd_write(due->fd, 1);
+    (void)eventfd_write(due->event, 1);
+    due->told = true;
     errno = saved;
 }
 
-static void clear_fd(struct due *due)
+static void take_back(struct due *due)
 {
     const int saved = errno;
     eventfd_t value = 0;
 
-    (void)eventfd_read(due->fd, &value);
+    (void)eventfd_read(due->event, &value);
+    due->told = false;
     errno = saved;
 }
 
-int due_fd_(struct due *due)
+/* The descriptor of both; -1: there is none, and a thread of the backend has to see to the eventfd. */
+static int join(int event, int completions)
 {
-    pthread_mutex_lock(&due->mutex);
-    if (!due->watched && due->count > 0)
-        signal_fd(due);
-    due->watched = true;
-    pthread_mutex_unlock(&due->mutex);
-    return due->fd;
+    const int fds[] = {event, completions};
+    const int saved = errno;
+    int both = completions < 0 ? -1 : epoll_create1(EPOLL_CLOEXEC);
+
+    for (unsigned i = 0; i < 2 && both >= 0; i++)
+        if (epoll_ctl(both, EPOLL_CTL_ADD, fds[i], &(struct epoll_event){.events = EPOLLIN})) {
+            close(both);
+            both = -1;
+        }
+    errno = saved;
+    return both;
 }
 
-bool due_watched_(struct due *due)
+int due_fd_(struct due *due, int completions)
 {
-    bool watched = false;
+    int fd = -1;
 
     pthread_mutex_lock(&due->mutex);
-    watched = due->watched;
+    if (!due->watched) {
+        due->both = join(due->event, completions);
+        due->watched = true;
+        if (due->count > 0)
+            tell(due);
+    }
+    fd = due->both >= 0 ? due->both : due->event;
     pthread_mutex_unlock(&due->mutex);
-    return watched;
+    return fd;
+}
+
+bool due_by_threads_(struct due *due)
+{
+    bool by_threads = false;
+
+    pthread_mutex_lock(&due->mutex);
+    by_threads = due->watched && due->both < 0;
+    pthread_mutex_unlock(&due->mutex);
+    return by_threads;
 }
 
 void due_add_(struct due *due, struct job *job)
 {
     pthread_mutex_lock(&due->mutex);
     cds_list_add_tail(&job->node, &due->jobs);
-    if (due->count++ == 0) {
-        if (due->watched)
-            signal_fd(due);
-        if (due->dozing > 0)
-            due->wake(due->wake_arg);
-    }
+    if (due->watched && !due->told && bringing != due)
+        tell(due);
+    if (due->count++ == 0 && due->dozing > 0)
+        due->wake(due->wake_arg);
     pthread_cond_broadcast(&due->changed);
+    pthread_mutex_unlock(&due->mutex);
+}
+
+void due_bring_(struct due *due, bool begin)
+{
+    bringing = begin ? due : NULL;
+    if (begin)
+        return;
+    pthread_mutex_lock(&due->mutex);
+    if (due->watched && !due->told && due->count > 1)
+        tell(due);
     pthread_mutex_unlock(&due->mutex);
 }
 
@@ -126,8 +172,8 @@ unsigned due_count_(struct due *due)
 static void take_out(struct due *due, struct job *job)
 {
     cds_list_del(&job->node);
-    if (--due->count == 0 && due->watched)
-        clear_fd(due);
+    if (--due->count == 0 && due->told)
+        take_back(due);
 }
 
 struct job *due_next_(struct due *due)

@@ -15,13 +15,19 @@ int due_create_(struct due **due);
 /* None may be due. */
 void due_destroy_(struct due *due);
 
-/* Readable exactly while something is due. */
-int due_fd_(struct due *due);
+/*
+ * Readable while something is due. With `completions`, which the first call decides on, it is readable
+ * too while that is; -1: the backend has none.
+ */
+int due_fd_(struct due *due, int completions);
 
-/* Whether anybody has asked for it. */
-bool due_watched_(struct due *due);
+/* Whether that says nothing of completions: then a thread of the backend has to bring what is due. */
+bool due_by_threads_(struct due *due);
 
 void due_add_(struct due *due, struct job *job);
+
+/* In between, a poller adds what it is about to take out, but for all beyond the first. */
+void due_bring_(struct due *due, bool begin);
 
 /* How many are due. */
 unsigned due_count_(struct due *due);

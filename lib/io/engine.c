@@ -252,7 +252,7 @@ static void await_due(struct twostate_engine *engine, int64_t ns)
     CDS_LIST_HEAD(completed);
     bool dozes = false;
 
-    if (!backend->ops->enter || due_watched_(engine->due) || !backend->ops->enter(backend)) {
+    if (!backend->ops->enter || due_by_threads_(engine->due) || !backend->ops->enter(backend)) {
         if (ns > 0)
             due_await_(engine->due, ns);
         return;
@@ -263,7 +263,11 @@ static void await_due(struct twostate_engine *engine, int64_t ns)
         due_rise_(engine->due);
     backend->ops->leave(backend);
     due_poke_(engine->due); /* another may go on there */
+    if (cds_list_empty(&completed))
+        return;
+    due_bring_(engine->due, true);
     cds_list_for_each_entry_safe(op, next, &completed, job.node) op->done(op);
+    due_bring_(engine->due, false);
 }
 
 static void collect(struct backend *backend, bool begin)
@@ -310,7 +314,12 @@ int twostate_engine_poll(struct twostate_engine *engine, unsigned most)
 
 int twostate_engine_fd(struct twostate_engine *engine)
 {
-    return engine && engine->due ? due_fd_(engine->due) : -EINVAL;
+    const struct backend_ops *ops = NULL;
+
+    if (engine == NULL || engine->due == NULL)
+        return -EINVAL;
+    ops = engine->backend->ops;
+    return due_fd_(engine->due, ops->fd ? ops->fd(engine->backend) : -1);
 }
 
 int twostate_engine_query(struct twostate_engine *engine, struct twostate_engine_info *info)

@@ -248,6 +248,11 @@ static void poll_ring(struct backend *backend, int64_t ns, struct cds_list_head 
     (void)take_completed(uring, completed);
 }
 
+static int descriptor(struct backend *backend)
+{
+    return caa_container_of(backend, struct uring, backend)->ring.ring_fd;
+}
+
 static void leave(struct backend *backend)
 {
     turn_leave_(&caa_container_of(backend, struct uring, backend)->turn);
@@ -285,6 +290,7 @@ static const struct backend_ops polled_ops = {.submit = submit,
                                               .take = take,
                                               .enter = enter,
                                               .poll = poll_ring,
+                                              .fd = descriptor,
                                               .leave = leave,
                                               .collect = collect,
                                               .wake = wake,

@@ -14,8 +14,8 @@ import tempfile
 # What a row has, whatever the case.
 ROW = {"case": str, "impl": str, "fs": str, "block": int, "threads": int, "ops_per_s": float}
 
-IMPLS = {"twostate_user", "twostate_kernel", "kernel", "memcpy", "nolock", "liburing", "fdatasync",
-         "rwlock", "mutex_cond"}
+IMPLS = {"twostate_user", "twostate_kernel", "kernel", "memcpy", "nolock", "liburing",
+         "liburing_eventfd", "fdatasync", "rwlock", "mutex_cond"}
 
 
 def product(keys, *values):
@@ -32,7 +32,7 @@ CELLS = {
                       (4096, 65536), (1, 2),
                       ("twostate_user", "twostate_kernel", "kernel", "memcpy", "nolock")),
     "direct": product(("case", "op", "depth", "impl"), ("direct",), ("read", "write"), (1, 8, 32),
-                      ("twostate_user", "twostate_kernel", "liburing")),
+                      ("twostate_user", "twostate_kernel", "liburing", "liburing_eventfd")),
     "mixed": product(("case", "side", "impl"), ("mixed",), ("buffered", "direct"),
                      ("twostate_user", "twostate_kernel", "kernel", "rwlock", "mutex_cond")),
     "writeback": product(("case", "block", "impl"), ("sequential",), (1048576,),

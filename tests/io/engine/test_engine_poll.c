@@ -46,9 +46,9 @@ static void in_the_poller(void **state)
         struct pollfd fd = {.fd = twostate_engine_fd(rig->engine), .events = POLLIN};
         int now = 0;
 
-        assert_int_equal(poll(&fd, 1, 30000), 1);
+        assert_int_equal(poll(&fd, 1, 100000), 1);
         now = twostate_engine_poll(rig->engine, 7);
-        assert_in_range(now, 1, 7);
+        assert_in_range(now, 0, 7);
         made += now;
         assert_int_equal(turns(), made);
         assert_int_equal(requests_of(rig), MOST - made);

@@ -11,6 +11,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "io/turn.h"
 
@@ -25,6 +28,54 @@ int __wrap_io_uring_submit(struct io_uring *ring)
 {
     add(&submits, 1);
     return __real_io_uring_submit(ring);
+}
+
+/* How often the descriptor was told that something is due. */
+static uint32_t tells;
+
+int __real_eventfd_write(int fd, eventfd_t value);
+int __wrap_eventfd_write(int fd, eventfd_t value);
+
+int __wrap_eventfd_write(int fd, eventfd_t value)
+{
+    add(&tells, 1);
+    return __real_eventfd_write(fd, value);
+}
+
+/* How many calls of these two succeed. */
+static uint32_t epolls = UINT32_MAX;
+
+int __real_epoll_create1(int flags);
+int __real_epoll_ctl(int epoll, int what, int fd, struct epoll_event *event);
+int __wrap_epoll_create1(int flags);
+int __wrap_epoll_ctl(int epoll, int what, int fd, struct epoll_event *event);
+
+static bool refused(void)
+{
+    if (epolls > 0) {
+        epolls--;
+        return false;
+    }
+    errno = ENOMEM;
+    return true;
+}
+
+int __wrap_epoll_create1(int flags)
+{
+    return refused() ? -1 : __real_epoll_create1(flags);
+}
+
+int __wrap_epoll_ctl(int epoll, int what, int fd, struct epoll_event *event)
+{
+    return refused() ? -1 : __real_epoll_ctl(epoll, what, fd, event);
+}
+
+static bool readable(int fd)
+{
+    struct pollfd pollfd = {.fd = fd, .events = POLLIN};
+
+    assert_true(fd >= 0);
+    return poll(&pollfd, 1, 0) == 1;
 }
 
 static int enter(void **state)
@@ -396,7 +447,7 @@ static void descriptor_asked_late(void **state)
     for (int i = 0; i < 20; i++) { /* nobody keeps the completions from it */
         records[2] = (struct record){0};
         assert_int_equal(read_block(rig, 0, TWOSTATE_IO_DIRECT, &records[2]), 0);
-        assert_int_equal(poll(&fd, 1, 30000), 1);
+        assert_int_equal(poll(&fd, 1, 100000), 1);
         assert_int_equal(twostate_engine_wait(rig->engine, 1, -1), 1);
     }
 }
@@ -454,6 +505,7 @@ struct lending {
     uint32_t lent; /* to a thread, now */
     uint32_t asked;
     uint32_t back; /* the thread may give it back */
+    int event;     /* the backend's descriptor */
 };
 
 static struct lending lending;
@@ -524,21 +576,155 @@ static void passed_on(void **state)
     holding_stop(&holding, rig->engine);
 }
 
-/* Nobody, once there is a descriptor to see to. */
-static void not_with_a_descriptor(void **state)
+static int event_of(struct backend *backend)
+{
+    (void)backend;
+    return lending.event;
+}
+
+/* Nobody, once there is a descriptor that says nothing of the backend. */
+static void not_with_an_eventfd(void **state)
 {
     struct rig *rig = *state;
+
+    for (uint32_t succeed = 0; succeed < 4; succeed++) {
+        struct record record = {0};
+        struct holding holding;
+        int fd = -1;
+
+        rig_close(rig);
+        rig_open(rig, (struct twostate_engine_options){.polled = true});
+        lend_from(&holding, rig);
+        lending.event = eventfd(0, EFD_NONBLOCK);
+        if (succeed < 3)
+            lending.ops.fd = event_of;
+        assert_int_equal(twostate_engine_wait(rig->engine, 1, 0), 0);
+        assert_int_equal(twostate_engine_poll(rig->engine, 1), 0);
+        assert_int_equal(load(&lending.asked), 2);
+        epolls = succeed;
+        errno = 0;
+        fd = twostate_engine_fd(rig->engine);
+        assert_int_equal(errno, 0);
+        epolls = UINT32_MAX;
+        assert_int_equal(twostate_engine_fd(rig->engine), fd); /* it stays so */
+        assert_int_equal(twostate_engine_wait(rig->engine, 1, 0), 0);
+        assert_int_equal(twostate_engine_poll(rig->engine, 1), 0);
+        assert_int_equal(load(&lending.asked), 2);
+        assert_int_equal(read_block(rig, 0, TWOSTATE_IO_DIRECT, &record), 0);
+        assert_false(readable(fd));
+        holding_release(&holding, 0, 0, 0);
+        assert_true(readable(fd));
+        assert_int_equal(twostate_engine_poll(rig->engine, 1), 1);
+        assert_false(readable(fd));
+        holding_stop(&holding, rig->engine);
+        close(lending.event);
+    }
+}
+
+static bool any(const struct job *job, const void *context)
+{
+    (void)job;
+    (void)context;
+    return true;
+}
+
+/* All that is held. */
+static void hand_over(struct backend *backend, int64_t ns, struct cds_list_head *completed)
+{
+    struct backend_op *op = NULL;
+    eventfd_t value = 0;
+
+    (void)ns;
+    (void)eventfd_read(lending.event, &value);
+    lending.ops.take(backend, any, NULL, completed);
+    cds_list_for_each_entry(op, completed, job.node) op->result = BLOCK;
+}
+
+static void complete_all(void)
+{
+    const eventfd_t one = 1;
+
+    assert_int_equal(write(lending.event, &one, sizeof(one)), sizeof(one));
+}
+
+/* With one that does, pollers go on taking what has completed, and say what they leave. */
+static void by_descriptor(void **state)
+{
+    struct rig *rig = *state;
+    struct record records[4] = {0};
     struct holding holding;
+    int fd = -1;
 
     lend_from(&holding, rig);
-    assert_int_equal(twostate_engine_wait(rig->engine, 1, 0), 0);
-    assert_int_equal(twostate_engine_poll(rig->engine, 1), 0);
-    assert_int_equal(load(&lending.asked), 2);
-    assert_true(twostate_engine_fd(rig->engine) >= 0);
-    assert_int_equal(twostate_engine_wait(rig->engine, 1, 0), 0);
-    assert_int_equal(twostate_engine_poll(rig->engine, 1), 0);
-    assert_int_equal(load(&lending.asked), 2);
+    lending.event = eventfd(0, EFD_NONBLOCK);
+    lending.ops.fd = event_of;
+    lending.ops.poll = hand_over;
+    fd = twostate_engine_fd(rig->engine);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(read_block(rig, i, TWOSTATE_IO_DIRECT, &records[i]), 0);
+    assert_false(readable(fd));
+    complete_all();
+    assert_true(readable(fd));
+    store(&tells, 0);
+    assert_int_equal(twostate_engine_poll(rig->engine, 1), 1);
+    assert_int_equal(load(&lending.asked), 1);
+    assert_int_equal(load(&tells), 1);
+    assert_true(readable(fd)); /* for two are left */
+    assert_int_equal(twostate_engine_poll(rig->engine, 9), 2);
+    assert_false(readable(fd));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(records[i].calls, 1);
+
+    assert_int_equal(read_block(rig, 0, TWOSTATE_IO_DIRECT, &records[3]), 0);
+    complete_all();
+    assert_true(readable(fd));
+    assert_int_equal(twostate_engine_wait(rig->engine, 1, -1), 1);
+    assert_int_equal(load(&tells), 1); /* it was taken by who brought it */
+    assert_false(readable(fd));
+
+    records[3] = (struct record){0};
+    assert_int_equal(read_block(rig, 0, TWOSTATE_IO_DIRECT, &records[3]), 0);
+    holding_release(&holding, 0, 0, 0); /* as by a thread of the engine */
+    assert_int_equal(load(&tells), 2);
+    assert_true(readable(fd));
+    assert_int_equal(twostate_engine_poll(rig->engine, 9), 1);
+    assert_false(readable(fd));
     holding_stop(&holding, rig->engine);
+    close(lending.event);
+}
+
+static void came_back(struct backend_op *op)
+{
+    (void)op;
+}
+
+/* The ring's own. */
+static void ring_descriptor(void **state)
+{
+    struct rig *rig = *state;
+    struct backend *backend = rig->engine->backend;
+    const struct iovec iov = {rig->buffer, BLOCK};
+    struct pollfd fd = {.events = POLLIN};
+
+    if (!by_uring(rig))
+        skip();
+    fd.fd = backend->ops->fd(backend);
+    for (int i = 0; i < 20; i++) {
+        struct backend_op op = {
+            .iov = &iov, .count = 1, .fd = rig->file->direct_fd, .done = came_back};
+        CDS_LIST_HEAD(completed);
+
+        assert_true(backend->ops->enter(backend));
+        assert_false(readable(fd.fd));
+        backend->ops->submit(backend, &op);
+        assert_int_equal(poll(&fd, 1, 100000), 1);
+        assert_true(cds_list_empty(&completed));
+        backend->ops->poll(backend, 0, &completed);
+        assert_ptr_equal(cds_list_first_entry(&completed, struct backend_op, job.node), &op);
+        assert_int_equal(op.result, BLOCK);
+        assert_false(readable(fd.fd));
+        backend->ops->leave(backend);
+    }
 }
 
 /* The turn itself. */
@@ -629,7 +815,9 @@ int main(void)
         WAIT_TEST(descriptor_asked_late),
         WAIT_TEST(told_of_waits),
         WAIT_TEST(passed_on),
-        WAIT_TEST(not_with_a_descriptor),
+        WAIT_TEST(not_with_an_eventfd),
+        WAIT_TEST(by_descriptor),
+        WAIT_TEST(ring_descriptor),
         cmocka_unit_test(the_turn),
     };
 
