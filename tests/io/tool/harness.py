@@ -62,6 +62,15 @@ def check_entry(entry):
             check(isinstance(kind[field], (int, float)) and kind[field] >= 0, f"{name}.{field}")
 
 
+def run_enough(directory, enough, *arguments, seconds=SECONDS):
+    """A run, and a longer one if in so little time a busy machine did not let all of it happen."""
+    for factor in (1, 5, 20):
+        runs, done = run_json(directory, "--seconds", str(factor * int(seconds)), *arguments)
+        if enough(runs):
+            break
+    return runs, done
+
+
 def total(entry, field):
     return sum(kind[field] for kind in entry["kinds"].values())
 
@@ -103,6 +112,15 @@ def interrupt(process, status):
     print(process.first + out + err, flush=True)
     check(process.returncode == status, f"exit status {process.returncode}, not {status}")
     return out, err
+
+
+def unmount(mount):
+    """What io_uring had of a process may go a moment after it."""
+    for _ in range(1000):
+        if subprocess.run(["umount", mount], stderr=subprocess.DEVNULL).returncode == 0:
+            return
+        time.sleep(0.02)
+    subprocess.run(["umount", mount], check=True)
 
 
 def terminated(number, frame):
