@@ -88,6 +88,16 @@ class Daemon:
             if self.pid not in (0, self.process.pid):
                 os.kill(self.pid, signal.SIGKILL)
 
+    def halt(self):
+        """Stops it, until SIGCONT. It is on its way out of epoll_wait when this has been told to the kernel:
+        what comes before it is out would be found there, and served without the rest."""
+        os.kill(self.pid, signal.SIGSTOP)
+        state = ""
+        while state not in ("T", "t"):
+            time.sleep(0.001)
+            with open(f"/proc/{self.pid}/task/{self.pid}/stat") as stat:
+                state = stat.read().rpartition(")")[2].split()[0]
+
     def connect(self):
         client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         client.connect(self.socket)
@@ -153,7 +163,7 @@ def thousand(daemon, clients=75, each=20):
     connections = [daemon.connect() for _ in range(clients)]
     for connection in connections:  # accepted, and at rest
         expect(ask(connection, READ, 1 << 40), (0, b""), "a read far behind the end")
-    os.kill(daemon.pid, signal.SIGSTOP)
+    daemon.halt()
     for c, connection in enumerate(connections):
         for i in range(each):
             number = c * each + i

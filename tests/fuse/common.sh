@@ -64,7 +64,7 @@ start()
 {
     "$program" "$data" "$mount" -f -o "cache=$cache,allow_other" "$@" 2>>"$work/log" &
     daemon=$!
-    for _ in $(seq 1000); do
+    for _ in $(seq 6000); do
         if mountpoint -q "$mount"; then
             return
         fi
@@ -85,11 +85,13 @@ stop()
     fi
 }
 
-# Kills it in the middle of its work.
+# Kills it in the middle of its work. Direct writes that the kernel has may end after their process, and the
+# next one must not find them there: fallocate waits for them.
 crash()
 {
     kill -9 "$daemon"
     wait "$daemon" 2>/dev/null || true
     daemon=
     umount -l "$mount"
+    find "$data" -type f -size +0 -exec fallocate -n -l 1 {} \; 2>/dev/null || true
 }

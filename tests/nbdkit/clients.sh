@@ -73,10 +73,10 @@ need_root()
     [ "$(id -u)" -eq 0 ] || not_tested 'not root'
 }
 
-# until_or COMMAND...: waits, 20 seconds at most, until the command succeeds.
+# until_so COMMAND...: waits, 100 seconds at most, until the command succeeds.
 until_so()
 {
-    local deadline=$((SECONDS + 20))
+    local deadline=$((SECONDS + 100))
 
     until "$@"; do
         [ $SECONDS -lt $deadline ] || fail "still not: $*"
@@ -322,6 +322,11 @@ test_map()
     uri=$work/image qemu 'read -P 5 15M 5k'
 }
 
+unmounted()
+{
+    fusermount3 -u "$1" 2>/dev/null || umount "$1" 2>/dev/null
+}
+
 # nbdfuse makes a file of the server, which mkfs and e2fsck, and for root a loop device, take.
 test_ext4()
 {
@@ -353,7 +358,7 @@ test_ext4()
     else
         echo "NOT TESTED: the file system mounted: $(cat "$work/why" 2>/dev/null || echo not root)" >&2
     fi
-    fusermount3 -u "$fuse" || umount "$fuse"
+    until_so unmounted "$fuse" # the loop device lets go a moment later
     unset 'mounts[-1]'
     wait "$nbdfuse" || true
     finish
@@ -457,7 +462,7 @@ test_power()
         xfs_io -x -c shutdown "$disk"
         die
         end_session
-        umount "$disk"
+        until_so umount "$disk" # what io_uring has of a killed process goes a moment after it
         until_so test ! -e "/proc/fs/ext4/$(basename "$loop")" # the kernel forgets a moment later
         mount "$loop" "$disk"
         uri=$disk/image "see_$way"
