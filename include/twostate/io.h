@@ -38,7 +38,8 @@
  * others use it gives them -EBADF or lets them finish; after close returned it must not be used.
  * A process that forks must not use the engine or its files in the child, not even to close them:
  * the threads that carry out its requests are not there. It may exec (every descriptor is closed
- * then) or _exit, and may make an engine of its own, if no other thread was in a call at the fork.
+ * then) or _exit, and may make an engine of its own, if at the fork no other thread was in a call, no
+ * asynchronous request was in flight, and no engine had had a file with a user cache.
  * A thread that is in a read-side section of liburcu's bp flavour must not call.
  *
  * Source: Dave Chinner's two-state lock scheme for XFS (linux-xfs, April 2025), in user space.
@@ -295,7 +296,9 @@ TWOSTATE_API ssize_t twostate_append(struct twostate_file *file, const struct io
  * have returned, with no lock held: in a thread of the engine, maybe before the accepting call has
  * returned; in a polled engine only in twostate_engine_poll, twostate_engine_wait and
  * twostate_file_close. It may start other asynchronous requests; calls that wait return -EDEADLK
- * here.
+ * here. It should be short, and must not wait for another thread that may be in a call: for a mutex
+ * that somebody holds while he reads, for example. He may be waiting for requests in flight, which do
+ * not end before this callback has returned.
  */
 typedef void twostate_done(void *arg, ssize_t result);
 
