@@ -14,6 +14,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -238,9 +239,20 @@ def plain(report):
     return lines
 
 
+def source_of(report):
+    """What the command that a report ends with says."""
+    command = re.search(r"addr2line -f -i -e \S+ 0x\w+", report).group().split()
+    if shutil.which(command[0]) is None:
+        return None
+    done = subprocess.run(command, text=True, check=True, stdout=subprocess.PIPE)
+    return done.stdout.replace(f"{ROOT}/", "")
+
+
 def validator():
     document = ROOT / "docs/validator.md"
     shown = {}
+    located = [block.split("\n", 1)[1] for block in blocks(document, "text")
+               if block.startswith("$ addr2line")]
     for block in blocks(document, "console"):
         command, _, output = block.partition("\n")
         shown[command.split()[-1]] = output
@@ -256,6 +268,8 @@ def validator():
             fail(document, f"shows no frame of {rule}")
         if plain("twostate: " + first) != plain(shown[rule]):
             fail(document, f"of {rule} this is shown:\n{shown[rule]}\nand this is so:\n{first}")
+        if rule == "hand-off" and source_of(first) not in (None, *located):
+            fail(document, f"where the frame of hand-off is:\n{source_of(first)}")
 
 
 # The figures of docs/testing.md

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
 """README.md shows what is in the tree: its program is examples/engine.c to the letter, its measured figures
 are those of docs/bench; the path table of docs/migration.md is the one of iopair.h, the times of
-docs/comparison.md are those of docs/bench. docs/pitfalls.md has every pitfall that a test cites."""
+docs/comparison.md and the table of docs/nbdkit.md are those of docs/bench. docs/pitfalls.md has every
+pitfall that a test cites."""
 import json
 import pathlib
 import re
 import sys
 
 root = pathlib.Path(sys.argv[1])
-sys.path.append(str(root / "scripts"))
+sys.path += [str(root / "scripts"), str(root / "examples/nbdkit")]
 sys.dont_write_bytecode = True
+import bench  # noqa: E402
 import figures  # noqa: E402
 readme = (root / "README.md").read_text()
 failures = []
@@ -76,6 +78,14 @@ for lock, name in LOCKS.items():
         failures.append(f"docs/comparison.md lacks what docs/bench measured: {line}")
     if f"{alone:.1f}" not in readme:
         failures.append(f"README.md lacks the time of {lock}: {alone:.1f} ns")
+
+rounds = json.loads((root / "docs/bench/nbdkit.json").read_text())["rounds"]
+summaries = {cell: bench.summary(of_cell, ["file", "kernel", "user"])
+             for cell, of_cell in rounds.items()}
+nbdkit = (root / "docs/nbdkit.md").read_text()
+for line in bench.table(summaries, ["file", "kernel", "user"]).splitlines():
+    if line not in nbdkit:
+        failures.append(f"docs/nbdkit.md lacks what docs/bench/nbdkit.json has: {line}")
 
 pitfalls = (root / "docs/pitfalls.md").read_text()
 defined = re.findall(r"^\| ([EL]\d\d) \|", pitfalls, re.M)
