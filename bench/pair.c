@@ -35,13 +35,13 @@ struct worker {
                                                                                                    \
         pthread_barrier_wait(worker->start);                                                       \
         start = clock_ns();                                                                        \
-        while (!__atomic_load_n(worker->stop, __ATOMIC_RELAXED)) {                                 \
+        do { /* once at least, however late it is let run */                                       \
             for (unsigned i = 0; i < BATCH; i++) {                                                 \
                 acquire_##peer(lock, TWOSTATE_A);                                                  \
                 release_##peer(lock, TWOSTATE_A);                                                  \
             }                                                                                      \
             pairs += BATCH;                                                                        \
-        }                                                                                          \
+        } while (!__atomic_load_n(worker->stop, __ATOMIC_RELAXED));                                \
         worker->ns = clock_ns() - start;                                                           \
         worker->pairs = pairs;                                                                     \
         return NULL;                                                                               \
