@@ -39,7 +39,9 @@
 
 static bool exclusive(const struct program *program, unsigned word)
 {
-    return program->subject == SUBJECT_IOLOCK || (program->subject == SUBJECT_PAIR && word == 0);
+    if (program->subject == SUBJECT_PAIR || program->subject == SUBJECT_LEASE)
+        return word == 0 || word == WORD_USERS;
+    return program->subject != SUBJECT_LOCK;
 }
 
 /* The word alone. */
@@ -209,10 +211,12 @@ const char *check_word(struct world *world, const struct program *program, unsig
     const uint64_t w = world->word[word];
     const char *wrong = NULL;
 
-    if (word == 2) /* a pair's remapping flag */
+    if (word == WORD_REMAPPING)
         return NULL;
     wrong = check_bits(program, word, w);
-    if (wrong == NULL && program->subject != SUBJECT_PAIR) {
+    if (word == WORD_USERS) /* nobody waits but who closes the file */
+        return wrong;
+    if (wrong == NULL && world_is_lock(program)) {
         for (unsigned i = 0; i < program->threads; i++)
             notice_what_counts(program, &world->thread[i], w);
         for (unsigned g = GROUP_A; g <= GROUP_DRAIN && !program->async; g++)
@@ -311,7 +315,7 @@ const char *check_state(const struct world *world, const struct program *program
     const uint64_t w = world->word[0];
     unsigned total[3] = {0};
 
-    if (program->subject == SUBJECT_PAIR)
+    if (!world_is_lock(program))
         return NULL;
     for (unsigned g = 0; g < 3; g++)
         total[g] = (unsigned)world->pool[g] + world->handed[g];
@@ -348,7 +352,7 @@ const char *check_sleep(const struct world *world, const struct program *program
     const enum group group = (enum group)thread->group;
     const uint64_t w = world->word[0];
 
-    if (program->subject == SUBJECT_PAIR)
+    if (!world_is_lock(program))
         return check_sleep_in_pair(world, automaton_request(thread->node));
     if (program->async || (w & WORD_SHARED) || thread->clock < MOMENT_PATIENCE)
         return NULL;
@@ -376,17 +380,29 @@ static bool stands(const struct world *world, const struct program *program, uns
     return true;
 }
 
+/* What a lease holds as long as it is on: a BUFFERED_READ hold, and one of the users. */
+static uint64_t leased(const struct world *world, const struct program *program)
+{
+    const bool on = program->subject == SUBJECT_LEASE && !world->freed &&
+                    automaton_shared(world->shared, (uintptr_t)lease_state_) != 0;
+
+    return on ? word_held(GROUP_A) | 1 : 0;
+}
+
 static const char *check_rest(const struct world *world, const struct program *program)
 {
-    for (unsigned word = 0; word < 2; word++) {
+    const uint64_t first = program->first_word | leased(world, program);
+
+    for (unsigned word = 0; word < world_words(program); word++) {
         uint64_t w = world->word[word] & ~WORD_FAST;
 
         if (w & WORD_SHARED)
             w &= ~WORD_SLEEPERS;
-        if (w != (word == 0 || program->subject == SUBJECT_PAIR ? program->first_word : 0))
-            return "all is over, and the word is not as at first (G9)";
+        if (w != (word == WORD_REMAPPING ? 0 : first))
+            return word == WORD_REMAPPING ? "all is over, and IREMAPPING is set"
+                                          : "all is over, and the word is not as at first (G9)";
     }
-    return world->word[2] ? "all is over, and IREMAPPING is set" : NULL;
+    return NULL;
 }
 
 const char *check_stuck(const struct world *world, const struct program *program)

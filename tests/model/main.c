@@ -6,7 +6,8 @@
  *     model [options] program       threads, one word each (program.h)
  *     model [options] --set NAME    the programs of a set (sets.c); --sets lists them
  *
- *     --subject lock|iolock|pair    what the operations are about; --ops lists them
+ *     --subject NAME                lock, iolock, pair, folio, lease: what the operations are about;
+ *                                   --ops lists them
  *     --full                        a step is one access to a word; else fused (world.h)
  *     --splits N                    fused, but so many times in an execution
  *     --spurious N                  wake-ups for no reason in an execution; 1
@@ -45,7 +46,7 @@ struct options {
     const char *replay, *set;
 };
 
-static const char *const subjects[] = {"lock", "iolock", "pair"};
+static const char *const subjects[] = {"lock", "iolock", "pair", "folio", "lease"};
 
 static void list_ops(void)
 {
@@ -55,7 +56,7 @@ static void list_ops(void)
 
 static bool set_subject(struct program *program, const char *name)
 {
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < SUBJECT_ANY; i++) {
         if (strcmp(name, subjects[i]) == 0) {
             program->subject = (enum subject)i;
             return true;

@@ -29,6 +29,10 @@ enum {
     {                                                                                              \
         name, what, run_pair, SUBJECT_PAIR, path, form, then, 0, false, false                      \
     }
+#define IO_OP(name, what, run, subject, state, form, then)                                         \
+    {                                                                                              \
+        name, what, run, subject, state, form, then, 0, false, false                               \
+    }
 #define ASYNC_OP(name, what, run, subject, state, form, then)                                      \
     {                                                                                              \
         name, what, run, subject, state, form, then, 0, true, false                                \
@@ -134,6 +138,30 @@ const struct op ops[] = {
     PAIR_OP("x", "exclusive: truncate and its like", TWOSTATE_EXCLUSIVE_IO, FORM_WAIT, 0),
     PAIR_OP("tx", "try exclusive", TWOSTATE_EXCLUSIVE_IO, FORM_TRY, 0),
     PAIR_OP("Tx", "exclusive, timed", TWOSTATE_EXCLUSIVE_IO, FORM_SHORT, 0),
+    IO_OP("h", "a hit: writes, if it can", run_folio_hit, SUBJECT_FOLIO, 0, FORM_TRY, 0),
+    IO_OP("w", "a hit, or else exclusive", run_folio_hit, SUBJECT_FOLIO, 0, FORM_WAIT, THEN_RETRY),
+    IO_OP("x", "exclusive: writes", run_folio, SUBJECT_FOLIO, TWOSTATE_EXCLUSIVE, FORM_WAIT, 0),
+    IO_OP("s", "shared: reads", run_folio, SUBJECT_FOLIO, TWOSTATE_SHARED, FORM_WAIT, 0),
+    IO_OP("tx", "try exclusive", run_folio, SUBJECT_FOLIO, TWOSTATE_EXCLUSIVE, FORM_TRY, 0),
+    IO_OP("ts", "try shared", run_folio, SUBJECT_FOLIO, TWOSTATE_SHARED, FORM_TRY, 0),
+    IO_OP("Tx", "exclusive, timed", run_folio, SUBJECT_FOLIO, TWOSTATE_EXCLUSIVE, FORM_SHORT, 0),
+    IO_OP("Ts", "shared, timed", run_folio, SUBJECT_FOLIO, TWOSTATE_SHARED, FORM_SHORT, 0),
+    IO_OP("r", "a buffered read", run_lease_request, SUBJECT_LEASE, TWOSTATE_BUFFERED_READ,
+          FORM_WAIT, 0),
+    IO_OP("w", "a buffered write", run_lease_request, SUBJECT_LEASE, TWOSTATE_BUFFERED_WRITE,
+          FORM_WAIT, 0),
+    IO_OP("W", "a thread with any number of them", run_lease_requests, SUBJECT_LEASE,
+          TWOSTATE_BUFFERED_WRITE, FORM_WAIT, 0),
+    IO_OP("D", "direct IO", run_lease_other, SUBJECT_LEASE, TWOSTATE_DIRECT, FORM_WAIT, 0),
+    IO_OP("Du", "direct IO that turns out unaligned", run_lease_other, SUBJECT_LEASE,
+          TWOSTATE_DIRECT, FORM_WAIT, THEN_RETRY),
+    IO_OP("m", "remap", run_lease_other, SUBJECT_LEASE, TWOSTATE_REMAP, FORM_WAIT, 0),
+    IO_OP("x", "exclusive: truncate and its like", run_lease_other, SUBJECT_LEASE,
+          TWOSTATE_EXCLUSIVE_IO, FORM_WAIT, 0),
+    IO_OP("g", "calls the lease in, and gives up", run_lease_give_up, SUBJECT_LEASE, 0, FORM_TRY,
+          0),
+    IO_OP("F", "closes the file, and frees it", run_lease_close, SUBJECT_LEASE, 0, FORM_WAIT,
+          THEN_FREE),
 };
 
 const unsigned ops_count = sizeof(ops) / sizeof(ops[0]);

@@ -11,7 +11,9 @@ enum subject {
     SUBJECT_LOCK,
     SUBJECT_IOLOCK,
     SUBJECT_PAIR,
-    SUBJECT_ANY, /* not for programs: what threads between operations do */
+    SUBJECT_FOLIO, /* lib/io's, with the gate */
+    SUBJECT_LEASE, /* lib/io's, with the pair and those who use the file */
+    SUBJECT_ANY,   /* not for programs: what threads between operations do */
 };
 
 /* How it waits. */

@@ -66,6 +66,10 @@ enum await {
     AWAIT_GRANT,   /* a, b: addresses of flags, one of which is set -> 0, or 1: no, cancel now */
     AWAIT_FLAG,    /* the same -> 0, with no choice */
     AWAIT_MOMENT,  /* nothing: others may run before it goes on */
+    AWAIT_STORE,   /* the same; a: address of a count: if it is not 0, 1 is an answer too */
+    AWAIT_ZERO,    /* a: address of a number that is 0 */
+    AWAIT_MORE,    /* nothing; 0, or 1: one thing more, unless all is closing */
+    AWAIT_ENTERED, /* no other thread is in a CALL_TRY */
     AWAIT_USE,     /* the same; a: holds, y: their state -> enum then, one of the menu's */
 };
 
@@ -95,7 +99,11 @@ struct request {
 
 /* Where the locks are, for the code under test. Nothing is mapped there. */
 #define ARENA       UINT64_C(0x600000000000)
-#define ARENA_WORDS 3
+#define ARENA_WORDS 4
+
+/* After a pair's two locks: its flag, and the lock that the users of a file with a lease hold. */
+#define WORD_REMAPPING 2
+#define WORD_USERS     3
 
 /* Asks, from a fiber. */
 uint64_t port_ask_(const struct request *request);
@@ -112,6 +120,9 @@ bool port_own_(const void *address);
 
 /* Fails the exploration: a message as printf makes it. */
 _Noreturn void port_fail_(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Of the code under test: where the lease's state is. */
+extern const uint32_t *const lease_state_;
 
 /* What a failed REQ_CAS saw. */
 extern uint64_t port_seen_;

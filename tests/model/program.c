@@ -161,6 +161,7 @@ void program_finish(struct program *program)
         if (ops[i].subject == program->subject && (used & program_bit(i)))
             program->async |= ops[i].async;
     }
+    program->async |= program->subject == SUBJECT_FOLIO || program->subject == SUBJECT_LEASE;
     if (wants_releaser(program))
         add_releaser(program);
     sort(program);

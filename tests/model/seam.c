@@ -10,6 +10,7 @@
 #include "seam.h"
 
 #include "port.h"
+#include "seam_io.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,8 +30,10 @@ static uint64_t ask(enum request_kind kind, const void *address, struct request 
 
 static void touch(const void *address)
 {
-    if (!port_own_(address))
-        ask(REQ_TOUCH, NULL, (struct request){.a = (uintptr_t)address});
+    if (port_own_(address))
+        return;
+    ask(REQ_TOUCH, NULL, (struct request){.a = (uintptr_t)address});
+    lease_check_(address);
 }
 
 /* Words. */
@@ -56,9 +59,11 @@ bool seam_cas_(uint64_t *word, uint64_t seen, uint64_t next, uint64_t *now)
 
         if (!done)
             *now = port_seen_;
+        io_flush_();
         return done;
     }
     touch(word);
+    io_flush_();
     *now = *word;
     if (*now != seen)
         return false;
@@ -80,9 +85,13 @@ uint32_t sys_flag_exchange_(uint32_t *flag, uint32_t value)
 {
     uint32_t old = 0;
 
-    if (in_arena(flag))
-        return (uint32_t)ask(REQ_STORE, flag, (struct request){.a = value});
+    if (in_arena(flag)) {
+        old = (uint32_t)ask(REQ_STORE, flag, (struct request){.a = value});
+        io_flush_();
+        return old;
+    }
     touch(flag);
+    io_flush_();
     old = *flag;
     *flag = value;
     return old;
@@ -169,12 +178,14 @@ void sys_flag_wake_(const uint32_t *flag)
 void sys_mutex_lock_(struct sys_mutex *mutex)
 {
     ask(REQ_LOCK, NULL, (struct request){.a = (uintptr_t)&mutex->taken});
+    io_flush_();
     mutex->taken = 1;
     sys_thread_()->mutexes++;
 }
 
 void sys_mutex_unlock_(struct sys_mutex *mutex)
 {
+    io_flush_();
     mutex->taken = 0;
     sys_thread_()->mutexes--;
     ask(REQ_UNLOCK, NULL, (struct request){0});

@@ -29,6 +29,8 @@ struct sys_thread {
     bool calling;
     uint16_t mutexes;   /* for the checks: how many this thread has locked, */
     uint16_t callbacks; /* and how many it is in */
+    uint16_t buffer;    /* of its stores: which, from 1 on (seam_io.c) */
+    uint32_t number;    /* lease.c's */
 };
 
 uint64_t sys_load_(const uint64_t *word);

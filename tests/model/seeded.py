@@ -24,7 +24,17 @@ from table import MUTANTS  # noqa: E402
 
 SOURCES = ["wait.c", "lock.c", "iolock.c", "iopair.c", "async.c", "grants.c"]
 
-OPERATIONS = ["ops.c", "ops_lock.c", "ops_async.c", "ops_pair.c"]
+OPERATIONS = ["ops.c", "ops_lock.c", "ops_async.c", "ops_pair.c", "ops_folio.c", "ops_lease.c"]
+
+SEAMS = ["seam.c", "seam_io.c"]
+
+# lib/io's are compiled into operations.
+PARTS = {
+    "folio_lock.c": "ops_folio.c",
+    "folio_lock.h": "ops_folio.c",
+    "lease.c": "ops_lease.c",
+    "lease.h": "ops_lease.c",
+}
 
 PROGRAMS = [
     "aA aB aA",
@@ -59,6 +69,14 @@ PROGRAMS = [
     "--subject pair cw m",
 ]
 
+IO_PROGRAMS = [
+    "--subject folio all all",
+    "--subject lease W D",
+    "--subject lease W F",
+    "--subject lease W g,w",
+    "--subject lease r|w,w m",
+]
+
 # A bug of each kind: a lost wake, a gate, a turn, a count, a leak, a touch too late.
 LIST = [
     "fast release: does not look for sleepers",
@@ -82,6 +100,12 @@ LIST = [
     "cancel: leaks the registration",
     "pair: a write passes a remap",
     "pair: a failed begin keeps what it had",
+    "gate: who locks looks at it first",
+    "gate: a hit looks at the lock first",
+    "lease: no barrier before the slots are read",
+    "lease: marked before it is counted",
+    "lease: touched after its release",
+    "lease: a request looks for its mark first",
 ]
 
 
@@ -90,7 +114,7 @@ def compile_one(compiler, tree, source, output):
                "-include", os.path.join(HERE, "seam.h"), "-I", HERE,
                "-I", os.path.join(tree, "include"), "-I", os.path.join(tree, "lib"),
                "-c", source, "-o", output]
-    if source.endswith("seam.c"):
+    if os.path.basename(source) in SEAMS:
         command.insert(1, "-DMODEL_SEAM_ITSELF")
     if source.endswith("grants.c"):
         command[1:1] = ["-Deventfd_read=seam_eventfd_read_", "-Deventfd_write=seam_eventfd_write_"]
@@ -100,13 +124,15 @@ def compile_one(compiler, tree, source, output):
 def build(compiler, tree, objects, changed):
     """The subject of a tree in which one file is changed; the other objects are not made anew."""
     linked = []
-    for source in SOURCES + OPERATIONS + ["seam.c"]:
+    for source in SOURCES + OPERATIONS + SEAMS:
         path = os.path.join(tree, "lib", source)
         if not os.path.exists(path):
             path = os.path.join(HERE, source)
         original = os.path.join(objects, source + ".o")  # tree is objects, the first time
         mine = os.path.join(tree, source + ".o")
-        affected = changed.endswith(".h") and (source != "seam.c") or path.endswith("/" + changed)
+        affected = changed.endswith(".h") and source not in SEAMS or path.endswith("/" + changed)
+        if changed in PARTS:
+            affected = source == PARTS[changed]
         if os.path.exists(original) and not affected:
             mine = original
         else:
@@ -148,12 +174,13 @@ def try_mutant(model, compiler, objects, mutant):
         with open(file, "w", encoding="utf-8") as source:
             source.write(text.replace(old, new))
         build(compiler, tree, objects, os.path.basename(path))
-        return (name,) + found_by(model, tree, PROGRAMS)
+        programs = IO_PROGRAMS if os.path.basename(path) in PARTS else PROGRAMS
+        return (name,) + found_by(model, tree, programs)
 
 
 def wanted(names):
     code = [m for m in MUTANTS if os.path.basename(m[1]) in
-            SOURCES + ["word.h", "wait.h", "lock.h", "iolock.h"]]
+            SOURCES + ["word.h", "wait.h", "lock.h", "iolock.h", *PARTS]]
     if names == ["--all"]:
         return code
     return [m for m in code if m[0] in (names or LIST)]
@@ -166,7 +193,7 @@ def main():
     with tempfile.TemporaryDirectory() as objects:
         copy_tree(objects)
         build(compiler, objects, objects, "")
-        program, what = found_by(model, objects, PROGRAMS)
+        program, what = found_by(model, objects, PROGRAMS + IO_PROGRAMS)
         if program:
             sys.exit(f"without a seeded bug: {program}: {what}")
         with concurrent.futures.ThreadPoolExecutor(2) as pool:

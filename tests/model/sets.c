@@ -66,6 +66,14 @@ static const struct set sets[] = {
       "Fq aA|nB|d aA|nB|d aA|nB|d", "--full Fd aA|aB|d aA|aB|d", "--full Fq aA|d aB|d",
       "--full Fd f|sA aA|d", "Fd kA|aB kB|aA", "Fd all all", "FB all all",
       "--expect-failure Fw d aA"}},
+    /* lib/io's, each thread with a store buffer: a folio's gate, and a file's lease. */
+    {"folio",
+     {"--subject folio all,all all", "--subject folio --full all all",
+      "--subject folio --spurious 0 w|x|s|ts w|x|s|ts w|x|s|ts"}},
+    {"lease",
+     {"--subject lease all all", "--subject lease W,w D,w", "--subject lease W g,w",
+      "--subject lease W Du", "--subject lease --full --spurious 0 W D", "--subject lease F W",
+      "--subject lease --spurious 0 F w D", "--subject lease F w g"}},
     /* By chance. */
     {"chance",
      {"--random 1 --schedules 20000 all all all all all all all",
@@ -85,7 +93,9 @@ static const struct set sets[] = {
       "--full " MIX "|sA " MIX "|sA " MIX "|sA", "--splits 1 all all all", "--no-merge all all all",
       "--pct 100 --schedules 1000000 all all all all all all all",
       "--random 100 --schedules 1000000 all+ all+ all+ all+ all all all",
-      "--states 1000000000 all all all all"}},
+      "--states 1000000000 all all all all", "--subject folio all all all",
+      "--subject folio all,all all,all", "--subject lease w w D", "--subject lease F W w",
+      "--subject lease W w g"}},
 };
 
 const char *const *sets_find(const char *name)

@@ -5,11 +5,6 @@
 #include <stddef.h>
 #include <string.h>
 
-static unsigned words_of(const struct program *program)
-{
-    return program->subject == SUBJECT_PAIR ? ARENA_WORDS : 1;
-}
-
 /* From the earlier round on, a thread can do all that it can do from the later one on. */
 static bool covers(const struct script *script, unsigned earlier, unsigned later)
 {
@@ -43,7 +38,7 @@ void store_free(struct store *store)
 static bool pack(struct store *store, const struct world *world, bool add, unsigned char *out,
                  size_t *size)
 {
-    const size_t words = words_of(store->program) * sizeof(world->word[0]);
+    const size_t words = world_words(store->program) * sizeof(world->word[0]);
     const size_t rest = offsetof(struct world, thread) - offsetof(struct world, shared);
     unsigned char *to = out;
 
@@ -68,7 +63,7 @@ static bool pack(struct store *store, const struct world *world, bool add, unsig
 
 void store_get(const struct store *store, uint32_t number, struct world *world)
 {
-    const size_t words = words_of(store->program) * sizeof(world->word[0]);
+    const size_t words = world_words(store->program) * sizeof(world->word[0]);
     const size_t rest = offsetof(struct world, thread) - offsetof(struct world, shared);
     size_t size = 0;
     const unsigned char *from = intern_get(&store->states, number, &size);

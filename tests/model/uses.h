@@ -128,5 +128,12 @@ void run_iolock(const struct op *op);
 void run_iolock_async(const struct op *op);
 void run_pair(const struct op *op);
 void run_pair_async(const struct op *op);
+void run_folio(const struct op *op);
+void run_folio_hit(const struct op *op);
+void run_lease_request(const struct op *op);
+void run_lease_requests(const struct op *op);
+void run_lease_other(const struct op *op);
+void run_lease_give_up(const struct op *op);
+void run_lease_close(const struct op *op);
 
 #endif

@@ -31,14 +31,20 @@ static unsigned moments(const struct thread *thread, uint8_t later[4])
     return count;
 }
 
+unsigned world_words(const struct program *program)
+{
+    if (program->subject == SUBJECT_LEASE)
+        return WORD_USERS + 1;
+    return program->subject == SUBJECT_PAIR ? WORD_REMAPPING + 1 : 1;
+}
+
 void world_init(struct world *world, const struct program *program)
 {
     *world = (struct world){.spurious = (uint8_t)program->spurious,
                             .splits = (uint8_t)program->splits,
                             .shared = SHARED_FIRST};
-    world->word[0] = program->first_word;
-    if (program->subject == SUBJECT_PAIR)
-        world->word[1] = program->first_word;
+    for (unsigned i = 0; i < world_words(program); i++)
+        world->word[i] = i == WORD_REMAPPING ? 0 : program->first_word;
     for (unsigned i = 0; i < program->threads; i++)
         world->thread[i].node = NODE_IDLE;
 }
@@ -143,13 +149,14 @@ static bool may_close(const struct world *world, const struct program *program, 
         if (j != i && !world_thread_idle(world, j) && (freezes || (!inside && !leaves)))
             return false;
     }
-    return !world->closing && world->pool[GROUP_FREEZES] == 0;
+    return world->pool[GROUP_FREEZES] == 0;
 }
 
-static bool nobody_drains(const struct world *world, const struct program *program, unsigned i)
+static bool no_other_in(const struct world *world, const struct program *program, unsigned i,
+                        enum call call)
 {
     for (unsigned j = 0; j < program->threads; j++)
-        if (j != i && world->thread[j].call == CALL_DRAIN)
+        if (j != i && world->thread[j].call == call)
             return false;
     return true;
 }
@@ -161,12 +168,27 @@ static unsigned awaited(const struct world *world, const struct program *program
 
     switch (request->x) {
     case AWAIT_CLOSING:
-        if (may_close(world, program, i))
+        if (!world->closing && (!world_is_lock(program) || may_close(world, program, i)))
             arguments[count++] = 0;
         break;
     case AWAIT_DRAINED:
-        if (nobody_drains(world, program, i))
+    case AWAIT_ENTERED:
+        if (no_other_in(world, program, i, request->x == AWAIT_DRAINED ? CALL_DRAIN : CALL_TRY))
             arguments[count++] = 0;
+        break;
+    case AWAIT_ZERO:
+        if (automaton_shared(world->shared, request->a) == 0)
+            arguments[count++] = 0;
+        break;
+    case AWAIT_MORE:
+        arguments[count++] = 0;
+        if (!world->closing)
+            arguments[count++] = 1;
+        break;
+    case AWAIT_STORE:
+        arguments[count++] = 0;
+        if (automaton_shared(world->shared, request->a) != 0)
+            arguments[count++] = 1;
         break;
     case AWAIT_USE:
         return uses(world, program, i, request, arguments);

@@ -93,7 +93,7 @@ struct program {
     struct script script[THREADS_MAX];
     uint8_t like[THREADS_MAX]; /* the first thread with the same script */
     uint64_t first_word;       /* of the locks: their patience */
-    bool async;
+    bool async;                /* plain memory of the library matters, too */
     unsigned spurious, splits;
 };
 
@@ -112,6 +112,18 @@ struct choice {
 
 #define CHOICES_MAX 512U
 #define WAYS_MAX    (OPS_MAX + 3)
+
+/*
+ * A lock or an IOLOCK alone, of which each call says what it takes. Of all else, which calls several, it
+ * is checked who is inside of what with whom.
+ */
+static inline bool world_is_lock(const struct program *program)
+{
+    return program->subject == SUBJECT_LOCK || program->subject == SUBJECT_IOLOCK;
+}
+
+/* The arena's words that the subject has. */
+unsigned world_words(const struct program *program);
 
 void world_init(struct world *world, const struct program *program);
 

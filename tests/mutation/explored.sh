@@ -25,4 +25,9 @@ all all
 --shared aA|TB|f aA|sB aB|d
 aA|sA|nA aB|LB aB|d|f|kB
 aA|kA aB|kB cA|cB|cf|d
+--subject folio all all
+--subject lease W D
+--subject lease W F
+--subject lease W g,w
+--subject lease r|w,w m
 END
