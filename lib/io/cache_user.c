@@ -127,6 +127,7 @@ static int cache_truncate(struct cache *base, int64_t size)
     const int64_t old = user_size_(cache);
     const int64_t on_disk = user_disk_size_(cache);
     const int result = user_set_disk_size_(cache, size);
+    int again = 0;
 
     if (result && (on_disk == size || user_disk_size_(cache) != size))
         return result;
@@ -134,7 +135,8 @@ static int cache_truncate(struct cache *base, int64_t size)
     if (size >= old)
         return result;
     cut(cache, size);
-    return result ? result : user_set_disk_size_(cache, size);
+    again = user_set_disk_size_(cache, size);
+    return result ? result : again;
 }
 
 /* The kernel tells of a failure once: it is kept, for who asks later. */

@@ -375,8 +375,10 @@ static int changed(struct hit hit, int result)
 int WRAP(ftruncate64)(int fd, off_t length)
 {
     const struct hit hit = inject_next(CALL_TRUNCATE);
+    const int result = hit.fault == FAULT_ERROR ? -1 : REAL(ftruncate64)(fd, length);
 
-    return changed(hit, hit.fault == FAULT_ERROR ? -1 : REAL(ftruncate64)(fd, length));
+    pause_here(CALL_TRUNCATE);
+    return changed(hit, result);
 }
 
 int WRAP(fallocate64)(int fd, int mode, off_t offset, off_t length)

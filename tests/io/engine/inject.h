@@ -83,7 +83,7 @@ void inject_tear(int fd, const struct iovec *iov, int count, off_t offset);
 /* The next reads or writes transfer one more than half of what was asked, at most. */
 void inject_short(enum call_kind kind, uint32_t times);
 
-/* The next fstat, once the kernel has done it, or write, before, waits for inject_resume. */
+/* The next fstat or ftruncate, once the kernel has done it, or write, before, waits for inject_resume. */
 void inject_pause(enum call_kind kind);
 bool inject_paused(enum call_kind kind);
 void inject_resume(enum call_kind kind);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <urcu/compiler.h>
 
 #define SIZE    200000
 #define AN_HOUR 3600000
@@ -243,6 +244,48 @@ static void beside_write_back(void **state)
     }
 }
 
+/* What is on its way to the disk has been copied, and leaves as soon as it may. */
+static bool is_leaving(struct twostate_file *file)
+{
+    struct user_cache *cache = caa_container_of(file->cache, struct user_cache, cache);
+    const struct folio *folio = index_find_(&cache->index, 0);
+
+    return folio && load(&folio->dirty) >> 16;
+}
+
+static void truncate_file(void *argument)
+{
+    struct call *call = argument;
+
+    call->result = twostate_truncate(call->f->file, (int64_t)call->to);
+}
+
+/* A truncate that says that it failed, and has happened: write-back doesn't make the file longer again. */
+static void late_error_beside_write_back(void **state)
+{
+    struct fixture *f = *state;
+    struct call truncate = {.f = f, .to = 3050};
+    struct call sync = {.f = f};
+    struct twostate_file_stat there;
+    struct stat st;
+
+    write_all(f, 1);
+    inject_fault(CALL_TRUNCATE, FAULT_LATE_ERROR, 1, 1, EIO);
+    inject_pause(CALL_TRUNCATE);
+    task_start(&truncate.task, truncate_file, &truncate);
+    AWAIT(inject_paused(CALL_TRUNCATE));
+    task_start(&sync.task, sync_file, &sync);
+    AWAIT(is_leaving(f->file));
+    inject_resume(CALL_TRUNCATE);
+    task_join(&truncate.task);
+    task_join(&sync.task);
+    assert_int_equal(truncate.result, -EIO);
+    assert_int_equal(sync.result, 0);
+    CHECK(twostate_stat(f->file, &there) == 0 && fstat(f->scratch.fd, &st) == 0);
+    assert_int_equal(there.size, 3050);
+    assert_int_equal(st.st_size, 3050);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, enter, fixture_leave)
@@ -253,6 +296,7 @@ int main(void)
         TEST(refused_truncate),
         TEST(refused),
         TEST(beside_write_back),
+        TEST(late_error_beside_write_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
