@@ -213,7 +213,7 @@ plot $d using 1:2 with boxes lc '#0b6e4f', \\
 set title "One file: two buffered and two direct threads.\\nThousand operations a second"
 set boxwidth 0.19
 set logscale y
-set yrange [0.5:5000]
+set yrange [0.1:5000]
 set key top left reverse Left samplen 1 maxrows 2
 {groups(sides)}
 plot {bars_of(2, 1)}
