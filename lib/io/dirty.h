@@ -9,7 +9,7 @@
 struct folio;
 struct user_cache;
 
-/* The folio's lock is held exclusive. Blocks became dirty. */
+/* The folio's lock is held exclusive. Blocks became dirty, or will before it is let go. */
 void dirty_mark_(struct user_cache *cache, struct folio *folio, uint32_t blocks);
 /* The same. Waits until none of the blocks is being written; and forgets that they are dirty. */
 void dirty_settle_(struct user_cache *cache, struct folio *folio, uint32_t blocks);

@@ -9,7 +9,8 @@
 
 #define SPAN_MOST    (TWOSTATE_IO_ATOMIC_MAX / 4096 + 1)
 #define SPAN_LINE    64
-#define SPAN_FETCHED 4 /* lines */
+#define SPAN_FETCHED 4    /* lines */
+#define SPAN_WRITTEN 2048 /* bytes */
 
 struct span {
     struct user_cache *cache;
@@ -56,6 +57,15 @@ static inline bool span_is_(const struct user_cache *cache, const struct folio *
     return folio->owner == cache && folio->index == number;
 }
 
+/* Where the data of a folio is, without reading its descriptor. */
+static inline const char *span_data_(const struct user_cache *cache, const struct folio *folio,
+                                     uint32_t within)
+{
+    const struct arena_layout *layout = &cache->layout;
+
+    return layout->memory + ((size_t)(folio - layout->folios) << cache->shift) + within;
+}
+
 /*
  * Taking a lock and giving it back each wait for memory: so what a request begins with is asked for
  * first, all at once. The folio itself need not be read for that; and the processor goes on by itself
@@ -64,12 +74,27 @@ static inline bool span_is_(const struct user_cache *cache, const struct folio *
 static inline void span_fetch_(const struct user_cache *cache, const struct folio *folio,
                                uint32_t within)
 {
-    const struct arena_layout *layout = &cache->layout;
-    const char *data = layout->memory + ((size_t)(folio - layout->folios) << cache->shift);
+    const char *data = span_data_(cache, folio, within);
 
     __builtin_prefetch(folio, 1);
     for (unsigned line = 0; line < SPAN_FETCHED; line++)
-        __builtin_prefetch(data + within + (size_t)line * SPAN_LINE);
+        __builtin_prefetch(data + (size_t)line * SPAN_LINE);
+}
+
+/*
+ * The same for who is about to write so many bytes through the folio's gate. Memory that is written to
+ * comes later than memory that is read, and nothing else goes on until the gate is closed: so it pays to ask
+ * for more of it.
+ */
+static inline void span_fetch_to_write_(const struct user_cache *cache, const struct folio *folio,
+                                        uint32_t within, size_t length)
+{
+    const char *data = span_data_(cache, folio, within);
+    const size_t most = length < SPAN_WRITTEN ? length : SPAN_WRITTEN;
+
+    __builtin_prefetch(folio, 1);
+    for (size_t at = 0; at < most; at += SPAN_LINE)
+        __builtin_prefetch(data + at, 1);
 }
 
 /*

@@ -29,7 +29,10 @@ static bool is_likely(const struct user_cache *cache, uint32_t within, size_t le
     return write ? flusher_throttle_(cache, true) == 0 : !is_read_ahead(cache, offset);
 }
 
-/* The folio is locked, or its gate closed. */
+/*
+ * The folio is locked, or its gate closed: so nobody looks at what is marked before it is there. After the
+ * copy the processor would wait for much of it before it could look whether a mark is needed.
+ */
 static bool move(struct user_cache *cache, struct folio *folio, uint64_t number, uint32_t within,
                  void *memory, size_t length, bool write)
 {
@@ -39,8 +42,8 @@ static bool move(struct user_cache *cache, struct folio *folio, uint64_t number,
         return false;
     folio_mark_used(folio);
     if (write) {
-        memcpy(folio->data + within, memory, length);
         dirty_mark_(cache, folio, blocks);
+        memcpy(folio->data + within, memory, length);
     } else {
         memcpy(memory, folio->data + within, length);
     }
@@ -60,7 +63,10 @@ bool user_hit_(struct cache *base, void *memory, size_t length, int64_t offset, 
     folio = index_find_(&cache->index, number);
     if (folio == NULL)
         return false;
-    span_fetch_(cache, folio, within);
+    if (write)
+        span_fetch_to_write_(cache, folio, within, length);
+    else
+        span_fetch_(cache, folio, within);
     if (!(write ? folio_enter_(folio) : folio_try_lock_(folio, TWOSTATE_SHARED)))
         return false;
     hit = move(cache, folio, number, within, memory, length, write);
