@@ -469,10 +469,13 @@ void index_init_(struct index *index)
     *index = (struct index){.mutex = PTHREAD_MUTEX_INITIALIZER};
 }
 
+/* Who has just taken out the last folio, to evict it, may still be in its removal. */
 void index_destroy_(struct index *index)
 {
+    pthread_mutex_lock(&index->mutex);
     if (index->root)
         abort(); /* a folio would be lost */
+    pthread_mutex_unlock(&index->mutex);
     pthread_mutex_destroy(&index->mutex);
     reclaim(1);
 }

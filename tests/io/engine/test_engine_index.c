@@ -447,6 +447,57 @@ static void comes_and_goes(void **state)
         task_join(&tasks[i]);
 }
 
+/* A removal that has taken the last folio out, and is not through yet. */
+static struct {
+    struct index *index;
+    struct folio folio;
+    uint32_t taken_out;
+    uint32_t may_go_on;
+} removal;
+
+static _Thread_local unsigned locks_until_stop;
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    if (locks_until_stop > 0 && --locks_until_stop == 0) {
+        store(&removal.taken_out, 1);
+        AWAIT(load(&removal.may_go_on));
+    } else if (removal.index && mutex == &removal.index->mutex && load(&removal.taken_out)) {
+        store(&removal.may_go_on, 1);
+    }
+    return __real_pthread_mutex_lock(mutex);
+}
+
+static void remove_slowly(void *argument)
+{
+    (void)argument;
+    locks_until_stop = 2; /* the index's, and that of what waits to be freed */
+    index_remove_(removal.index, 7, &removal.folio);
+}
+
+/* Who finds the index empty, and destroys it, waits until the one that emptied it has left. */
+static void destroyed_when_empty(void **state)
+{
+    struct task task;
+    uint64_t number = 0;
+    bool waited = false;
+
+    removal.index = *state;
+    insert(*state, 7, &removal.folio);
+    task_start(&task, remove_slowly, NULL);
+    AWAIT(load(&removal.taken_out));
+    assert_null(index_next_(*state, 0, HIGHEST, &number));
+    index_destroy_(*state);
+    waited = load(&removal.may_go_on);
+    store(&removal.may_go_on, 1);
+    task_join(&task);
+    assert_true(waited);
+    removal.index = NULL;
+    index_init_(*state);
+}
+
 #define INDEX_TEST(name) cmocka_unit_test_setup_teardown(name, enter, leave)
 
 int main(void)
@@ -463,6 +514,7 @@ int main(void)
         INDEX_TEST(model),
         INDEX_TEST(beside_changes),
         INDEX_TEST(comes_and_goes),
+        INDEX_TEST(destroyed_when_empty),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
