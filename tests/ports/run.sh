@@ -103,7 +103,7 @@ if [ -n "$long" ]; then
     targets=all
 fi
 # shellcheck disable=SC2086 # words are arguments
-silently cmake --build "$build" --target $targets
+silently cmake --build "$build" --parallel 2 --target $targets
 
 # compiles LANGUAGE OPTION...: a program with the lock, whose words must be in one piece.
 cat >"$try/lock.c" <<'END_OF_PROGRAM'
@@ -153,7 +153,7 @@ fi
 
 tests() # OPTION...
 {
-    ctest --test-dir "$build" -j 4 --no-tests=error --output-on-failure --timeout 300 "$@"
+    ctest --test-dir "$build" -j 3 --no-tests=error --output-on-failure --timeout 300 "$@"
 }
 if [ -n "$long" ]; then
     tests -LE root -E "$without"
