@@ -25,7 +25,8 @@ static const char usage[] =
     "  --plot FILE.svg  draw them (cached, direct and mixed; needs gnuplot)\n"
     "  --dir DIR        where the test files are made, without names (the current directory)\n"
     "  --quick          smaller files, fewer cells, shorter runs: under 30 s\n"
-    "  --runs N         each figure is the median of N runs (7; with --quick 3)\n"
+    "  --runs N         each figure is the median of N runs (7; with --quick 3);\n"
+    "                   cached and memory: of 3 N, each a third as long\n"
     "  --help           print this\n";
 
 static const struct {

@@ -82,15 +82,15 @@ struct io_thread {
     struct io_crew *crew;
     unsigned number;
     uint64_t seed;
-    char *buffer; /* IO_LARGEST bytes */
-    uint64_t done;
-    uint64_t cpu_ns; /* of the processor, at the end */
+    char *buffer;  /* IO_LARGEST bytes */
+    uint64_t done; /* steps; atomic */
 } __attribute__((aligned(128)));
 
 struct io_crew {
     void (*step)(struct io_crew *crew, struct io_thread *thread);
     void *context;
     unsigned threads;
+    uint64_t warm_ns; /* that long it works before what it does counts */
     pthread_barrier_t start;
     bool stop;     /* atomic */
     double cpu_ns; /* of the processor, that a step took in the last run */
@@ -100,6 +100,11 @@ struct io_crew {
 
 /* Steps in a second, of all threads. while_running, if not NULL, is called meanwhile, each ms. */
 double io_crew_run(struct io_crew *crew, uint64_t slice_ns, void (*while_running)(void *context));
+
+/* The same of so short a time that a busy machine may not do one: then of a longer one. */
+double io_crew_turn(struct io_crew *crew, uint64_t slice_ns);
+/* The numbers below count in random order: whose turn it is. */
+void io_shuffle(unsigned *turns, unsigned count, uint64_t *seed);
 
 /* A row that could not be made stops the program: no goal is to be reached for want of figures. */
 void io_add_row(json_t *rows, json_t *row);

@@ -5,7 +5,11 @@
  * Each implementation has a file of its own, of the same size and all written: the engine with its
  * own cache, the same without its locks (nolock.h), the engine over the kernel's cache, and pread and
  * pwrite. memcpy is the floor: the same bytes to and from one piece of memory as large as the file.
- * What a run left dirty is synced before the next one, in nobody's time.
+ *
+ * A machine is not as fast at one time as at another. So a round has a short turn for each implementation
+ * and number of threads, in random order, and what is compared is compared round by round: a ratio is the
+ * median of the rounds' ratios. Each turn begins with a moment that does not count, in which what others
+ * have put out of the processor's caches comes back. What a round left dirty is synced in nobody's time.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,19 +26,24 @@
 #define CACHE_BYTES   (UINT64_C(256) << 20)
 #define DIRTY_PERCENT 90
 
+#define TURNS     3 /* in which a run is done */
+#define WARM_PART 3 /* of a turn, does not count */
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { LOADS = 3, BLOCKS = 2, WIDTHS = 4 };
 
 static const struct load {
     const char *name;
     unsigned writes; /* percent */
-} loads[] = {{"overwrite", 100}, {"read", 0}, {"mixed7030", 30}};
+} loads[LOADS] = {{"overwrite", 100}, {"read", 0}, {"mixed7030", 30}};
 
 static const struct {
     int bytes;
     const char *name;
-} blocks[] = {{4096, "4 KiB"}, {65536, "64 KiB"}};
+} blocks[BLOCKS] = {{4096, "4 KiB"}, {65536, "64 KiB"}};
 
-static const unsigned all_threads[] = {1, 2, 4, 8};
+static const unsigned all_threads[WIDTHS] = {1, 2, 4, 8};
 
 struct impl {
     const char *name;
@@ -163,117 +172,160 @@ static void sync_place(const struct place *place)
         io_check("fdatasync", fdatasync(place->file.fd) < 0 ? -errno : 0, 0);
 }
 
-struct median {
-    double ops_per_s;
-    double cpu_ns; /* of the processor, for one operation */
+/* Of one load with one block size, one implementation and so many threads: a figure for each round. */
+struct cell {
+    double *ops_per_s;
+    double *cpu_ns; /* of the processor, for one operation */
 };
 
-/* One load with one block size and so many threads, the implementations in turns. */
-static void measure(struct place places[IMPLS], const struct io_options *options, struct job job,
-                    unsigned threads, struct median medians[IMPLS])
+struct results {
+    unsigned widths, rounds;
+    struct cell cells[LOADS][BLOCKS][WIDTHS][IMPLS];
+};
+
+static double median(const struct results *results, const double *values)
 {
-    const uint64_t slice_ns = options->quick ? 50000000 : 300000000;
-    const size_t runs = options->runs;
-    double *ops_per_s = io_alloc(runs * 2 * IMPLS, sizeof(*ops_per_s));
-    double *cpu_ns = ops_per_s + IMPLS * runs;
+    double *sorted = io_alloc(results->rounds, sizeof(*sorted));
+    double middle;
 
-    for (size_t run = 0; run < runs; run++)
-        for (unsigned i = 0; i < IMPLS; i++) {
-            struct io_crew crew = {.step = impls[i].step, .context = &job, .threads = threads};
+    memcpy(sorted, values, results->rounds * sizeof(*sorted));
+    middle = report_median(sorted, results->rounds);
+    free(sorted);
+    return middle;
+}
 
-            job.place = &places[i];
-            ops_per_s[i * runs + run] = io_crew_run(&crew, slice_ns, NULL);
-            cpu_ns[i * runs + run] = crew.cpu_ns;
-            if (job.writes > 0)
-                sync_place(&places[i]);
+static double ratio(const struct results *results, const struct cell *of, const struct cell *to)
+{
+    double *ratios = io_alloc(results->rounds, sizeof(*ratios));
+    double middle;
+
+    for (unsigned i = 0; i < results->rounds; i++)
+        ratios[i] = of->ops_per_s[i] / to->ops_per_s[i];
+    middle = report_median(ratios, results->rounds);
+    free(ratios);
+    return middle;
+}
+
+/* One load with one block size, all numbers of threads and all implementations in turns. */
+static void measure(const struct place places[IMPLS], const struct io_options *options,
+                    const struct job *load, struct cell cells[WIDTHS][IMPLS],
+                    const struct results *results)
+{
+    const uint64_t slice_ns = (options->quick ? 50000000 : 300000000) / TURNS;
+    uint64_t seed = UINT64_C(0x9e3779b97f4a7c15);
+    unsigned turns[WIDTHS * IMPLS];
+
+    for (unsigned round = 0; round < results->rounds; round++) {
+        io_shuffle(turns, results->widths * IMPLS, &seed);
+        for (unsigned i = 0; i < results->widths * IMPLS; i++) {
+            const unsigned width = turns[i] / IMPLS, impl = turns[i] % IMPLS;
+            struct job job = *load;
+            struct io_crew crew = {.step = impls[impl].step,
+                                   .context = &job,
+                                   .threads = all_threads[width],
+                                   .warm_ns = slice_ns / WARM_PART};
+
+            job.place = &places[impl];
+            cells[width][impl].ops_per_s[round] = io_crew_turn(&crew, slice_ns - crew.warm_ns);
+            cells[width][impl].cpu_ns[round] = crew.cpu_ns;
         }
-    for (unsigned i = 0; i < IMPLS; i++)
-        medians[i] = (struct median){.ops_per_s = report_median(ops_per_s + i * runs, runs),
-                                     .cpu_ns = report_median(cpu_ns + i * runs, runs)};
-    free(ops_per_s);
-}
-
-static void say(const struct load *load, unsigned b, unsigned threads, const char *fs,
-                const struct median medians[IMPLS], json_t *rows)
-{
-    printf("%-10s %-6s %7u |", load->name, blocks[b].name, threads);
-    for (unsigned i = 0; i < IMPLS; i++) {
-        printf(" %15.0f", medians[i].ops_per_s / 1000);
-        io_add_row(rows,
-                   json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "case", load->name, "impl",
-                             impls[i].name, "fs", fs, "block", blocks[b].bytes, "threads",
-                             (int)threads, "ops_per_s", report_number(medians[i].ops_per_s),
-                             "cpu_ns_per_op", report_number(medians[i].cpu_ns)));
+        for (unsigned i = 0; i < IMPLS && load->writes > 0; i++)
+            sync_place(&places[i]);
     }
-    printf(" | %9.2f %9.2f %9.3f%s\n", medians[USER].ops_per_s / medians[KERNEL].ops_per_s,
-           medians[USER].ops_per_s / medians[MEMCPY].ops_per_s,
-           1 - medians[USER].ops_per_s / medians[NOLOCK].ops_per_s,
-           medians[USER].ops_per_s < medians[KERNEL].ops_per_s ? "  lost" : "");
 }
 
-static double figure(const json_t *rows, const char *load, const char *impl, int block, int threads)
+static void say(const struct results *results, unsigned l, unsigned b, unsigned width,
+                const char *fs, json_t *rows)
 {
-    return io_figure(rows, "ops_per_s",
-                     json_pack("{s:s, s:s, s:i, s:i}", "case", load, "impl", impl, "block", block,
-                               "threads", threads));
+    const struct cell *cells = results->cells[l][b][width];
+    const double of_kernel = ratio(results, &cells[USER], &cells[KERNEL]);
+
+    printf("%-10s %-6s %7u |", loads[l].name, blocks[b].name, all_threads[width]);
+    for (unsigned i = 0; i < IMPLS; i++) {
+        const double ops_per_s = median(results, cells[i].ops_per_s);
+
+        printf(" %15.0f", ops_per_s / 1000);
+        io_add_row(rows,
+                   json_pack("{s:s, s:s, s:s, s:i, s:i, s:o, s:o}", "case", loads[l].name, "impl",
+                             impls[i].name, "fs", fs, "block", blocks[b].bytes, "threads",
+                             (int)all_threads[width], "ops_per_s", report_number(ops_per_s),
+                             "cpu_ns_per_op", report_number(median(results, cells[i].cpu_ns))));
+    }
+    printf(" | %9.2f %9.2f %9.3f%s\n", of_kernel, ratio(results, &cells[USER], &cells[MEMCPY]),
+           1 - ratio(results, &cells[USER], &cells[NOLOCK]), of_kernel < 1 ? "  lost" : "");
 }
 
-static void goals(const json_t *rows)
+static void goals(const struct results *results)
 {
+    enum { OVERWRITE, READ, MIXED };
+    enum { SMALL, LARGE };
+    enum { ONE, TWO };
     static const struct {
-        const char *says, *load;
-        int block, threads;
-        const char *than;
+        const char *says;
+        int load, block, threads, than;
         double goal;
     } ratios[] = {
-        {"4 KiB overwrites, 2 threads, over the kernel's", "overwrite", 4096, 2, "kernel", 6},
-        {"4 KiB overwrites, 1 thread, over the kernel's", "overwrite", 4096, 1, "kernel", 4},
-        {"4 KiB overwrites, 2 threads, over memcpy's", "overwrite", 4096, 2, "memcpy", 0.7},
-        {"4 KiB 70/30, 2 threads, over the kernel's", "mixed7030", 4096, 2, "kernel", 12},
-        {"4 KiB reads, 2 threads, over the kernel's", "read", 4096, 2, "kernel", 2},
-        {"64 KiB overwrites, 2 threads, over the kernel's", "overwrite", 65536, 2, "kernel", 2},
+        {"4 KiB overwrites, 2 threads, over the kernel's", OVERWRITE, SMALL, TWO, KERNEL, 6},
+        {"4 KiB overwrites, 1 thread, over the kernel's", OVERWRITE, SMALL, ONE, KERNEL, 4},
+        {"4 KiB overwrites, 2 threads, over memcpy's", OVERWRITE, SMALL, TWO, MEMCPY, 0.7},
+        {"4 KiB 70/30, 2 threads, over the kernel's", MIXED, SMALL, TWO, KERNEL, 12},
+        {"4 KiB reads, 2 threads, over the kernel's", READ, SMALL, TWO, KERNEL, 2},
+        {"64 KiB overwrites, 2 threads, over the kernel's", OVERWRITE, LARGE, TWO, KERNEL, 2},
     };
-    double user[3] = {0};
+    const struct cell(*small)[IMPLS] = results->cells[OVERWRITE][SMALL];
 
     putchar('\n');
-    for (size_t i = 0; i < COUNT(ratios); i++)
-        report_goal(
-            ratios[i].says,
-            figure(rows, ratios[i].load, "twostate_user", ratios[i].block, ratios[i].threads) /
-                figure(rows, ratios[i].load, ratios[i].than, ratios[i].block, ratios[i].threads),
-            true, ratios[i].goal);
-    for (int threads = 1; threads <= 2; threads++)
-        user[threads] = figure(rows, "overwrite", "twostate_user", 4096, threads);
-    report_goal("4 KiB overwrites, 2 threads over 1", user[2] / user[1], true, 1.6);
+    for (size_t i = 0; i < COUNT(ratios); i++) {
+        const struct cell *cells =
+            results->cells[ratios[i].load][ratios[i].block][ratios[i].threads];
+
+        report_goal(ratios[i].says, ratio(results, &cells[USER], &cells[ratios[i].than]), true,
+                    ratios[i].goal);
+    }
+    report_goal("4 KiB overwrites, 2 threads over 1",
+                ratio(results, &small[TWO][USER], &small[ONE][USER]), true, 1.6);
     report_goal("locks' share of a 4 KiB overwrite, 1 thread",
-                1 - user[1] / figure(rows, "overwrite", "nolock", 4096, 1), false, 0.05);
+                1 - ratio(results, &small[ONE][USER], &small[ONE][NOLOCK]), false, 0.05);
     report_goal("locks' share of a 4 KiB overwrite, 2 threads",
-                1 - user[2] / figure(rows, "overwrite", "nolock", 4096, 2), false, 0.15);
+                1 - ratio(results, &small[TWO][USER], &small[TWO][NOLOCK]), false, 0.15);
 }
 
-/* The quick form has the cells that the goals are about. */
-static unsigned widest(const struct io_options *options)
+static unsigned lost(const struct results *results)
 {
-    return options->quick ? 2 : COUNT(all_threads);
+    unsigned count = 0;
+
+    for (unsigned l = 0; l < LOADS; l++)
+        for (unsigned b = 0; b < BLOCKS; b++)
+            for (unsigned w = 0; w < results->widths; w++) {
+                const struct cell *cells = results->cells[l][b][w];
+
+                count += ratio(results, &cells[USER], &cells[KERNEL]) < 1;
+            }
+    return count;
 }
 
-static unsigned lost(const json_t *rows, unsigned widths)
+/* Room for all figures, of which the first cell's ops_per_s is the begin. */
+static struct results *new_results(unsigned widths, unsigned rounds)
 {
-    unsigned cells = 0;
+    struct results *results = io_alloc(1, sizeof(*results));
+    double *room = io_alloc((size_t)LOADS * BLOCKS * WIDTHS * IMPLS * 2 * rounds, sizeof(*room));
 
-    for (size_t l = 0; l < COUNT(loads); l++)
-        for (size_t b = 0; b < COUNT(blocks); b++)
-            for (unsigned t = 0; t < widths; t++)
-                cells += figure(rows, loads[l].name, "twostate_user", blocks[b].bytes,
-                                (int)all_threads[t]) < figure(rows, loads[l].name, "kernel",
-                                                              blocks[b].bytes, (int)all_threads[t]);
-    return cells;
+    results->widths = widths;
+    results->rounds = rounds;
+    for (unsigned l = 0; l < LOADS; l++)
+        for (unsigned b = 0; b < BLOCKS; b++)
+            for (unsigned w = 0; w < WIDTHS; w++)
+                for (unsigned i = 0; i < IMPLS; i++, room += (size_t)2 * rounds)
+                    results->cells[l][b][w][i] =
+                        (struct cell){.ops_per_s = room, .cpu_ns = room + rounds};
+    return results;
 }
 
 json_t *io_cached(const struct io_options *options)
 {
     const int64_t size = (options->quick ? 16 : 64) * IO_MIB;
-    const unsigned widths = widest(options), cells = COUNT(loads) * COUNT(blocks) * widths;
+    /* The quick form has the cells that the goals are about. */
+    struct results *results = new_results(options->quick ? 2 : WIDTHS, options->runs * TURNS);
     struct place places[IMPLS];
     json_t *rows = json_array();
     const char *fs = io_fs_name(options->dir);
@@ -286,21 +338,24 @@ json_t *io_cached(const struct io_options *options)
     for (unsigned i = 0; i < IMPLS; i++)
         printf(" %15s", impls[i].name);
     printf(" | %9s %9s %9s\n", "of kernel", "of memcpy", "locks");
-    for (unsigned cell = 0; cell < cells; cell++) {
-        const struct load *load = &loads[cell / widths / COUNT(blocks)];
-        const unsigned b = cell / widths % COUNT(blocks), threads = all_threads[cell % widths];
-        const struct job job = {
-            .size = size, .block = blocks[b].bytes, .writes = UINT64_C(65536) * load->writes / 100};
-        struct median medians[IMPLS];
+    for (unsigned n = 0; n < LOADS * BLOCKS; n++) {
+        const unsigned l = n / BLOCKS, b = n % BLOCKS;
+        const struct job job = {.size = size,
+                                .block = blocks[b].bytes,
+                                .writes = UINT64_C(65536) * loads[l].writes / 100};
 
-        report_progress(cell, cells, load->name);
-        measure(places, options, job, threads, medians);
-        report_progress(cells, cells, "");
-        say(load, b, threads, fs, medians, rows);
+        report_progress(n, LOADS * BLOCKS, loads[l].name);
+        measure(places, options, &job, results->cells[l][b], results);
+        report_progress(1, 1, "");
+        for (unsigned w = 0; w < results->widths; w++)
+            say(results, l, b, w, fs, rows);
     }
-    printf("\n%u of %u cells lost to the kernel\n", lost(rows, widths), cells);
-    goals(rows);
+    printf("\n%u of %u cells lost to the kernel\n", lost(results),
+           LOADS * BLOCKS * results->widths);
+    goals(results);
     for (unsigned i = 0; i < IMPLS; i++)
         unmake_place(&places[i], size);
+    free(results->cells[0][0][0][0].ops_per_s);
+    free(results);
     return rows;
 }

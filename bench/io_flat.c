@@ -4,7 +4,9 @@
  *
  * size: 64 folios, as far apart as they can be in a file of 1 MiB to 100 GiB with holes.
  * files: 10,000 folios, of 1 to 10,000 open files.
- * So what is touched is the same in each row, and only what it takes to get there may differ.
+ * So what is touched is the same in each row, and only what it takes to get there may differ. A run is
+ * several rounds, with a short turn for each row, of which the begin does not count; what is compared is
+ * compared round by round, for the machine is not as fast at one time as at another.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -30,6 +32,8 @@
 #define QUICK_FILES       111
 #define SPARE_DESCRIPTORS 200
 #define MOST_SPREADS      16
+#define TURNS             3    /* in which a run is done */
+#define WARM_PART         3    /* of a turn, does not count */
 #define FLAT              1.25 /* most over least of what should be the same */
 
 /* Folios of files, all cached; and what was measured of them. */
@@ -43,9 +47,10 @@ struct spread {
     int64_t size;    /* of each file */
     int64_t stride;  /* from one folio to the next */
 
-    double ns;          /* of an operation, and */
-    double cpu_ns;      /* of the processor for it, which others that run meanwhile hardly change */
-    double folio_bytes; /* of heap for each folio, beside its data */
+    double ns;     /* of an operation, and */
+    double cpu_ns; /* of the processor for it, which others that run meanwhile hardly change, */
+    double beside; /* and as part of the first row's of the same case, in the same round */
+    double folio_bytes;  /* of heap for each folio, beside its data */
     double opened_bytes; /* of heap for each open file */
 };
 
@@ -124,37 +129,59 @@ static double touch(const struct spread *spread)
     return (double)took / ((double)spread->count * spread->folios);
 }
 
-/* Operations a second; of a longer time, if none was done in so little. */
-static double run_one(struct io_crew *crew, uint64_t slice_ns)
+/* The first row of the same case. */
+static unsigned first_of(const struct spread *spreads, unsigned i)
 {
-    double ops_per_s = 0;
+    while (i > 0 && strcmp(spreads[i - 1].name, spreads[i].name) == 0)
+        i--;
+    return i;
+}
 
-    for (; ops_per_s == 0; slice_ns *= 2)
-        ops_per_s = io_crew_run(crew, slice_ns, NULL);
-    return ops_per_s;
+/* The figures of so many rounds for each row: becomes medians. */
+static void sum_up(struct spread *spreads, unsigned count, unsigned rounds, double *ns,
+                   double *cpu_ns)
+{
+    double *parts = io_alloc(rounds, sizeof(*parts));
+
+    for (unsigned i = 0; i < count; i++) {
+        for (unsigned round = 0; round < rounds; round++)
+            parts[round] =
+                cpu_ns[i * rounds + round] / cpu_ns[first_of(spreads, i) * rounds + round];
+        spreads[i].beside = report_median(parts, rounds);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        spreads[i].ns = report_median(ns + (size_t)i * rounds, rounds);
+        spreads[i].cpu_ns = report_median(cpu_ns + (size_t)i * rounds, rounds);
+    }
+    free(parts);
 }
 
 /* All of them in turns, so that a disturbance meets all of them. */
 static void run_all(struct spread *spreads, unsigned count, const struct io_options *options)
 {
-    const uint64_t slice_ns = options->quick ? 20000000 : 200000000;
-    const size_t each = options->runs;
-    double *ns = io_alloc(each * 2 * count, sizeof(*ns));
-    double *cpu_ns = ns + count * each;
+    const uint64_t slice_ns = (options->quick ? 40000000 : 200000000) / TURNS;
+    const unsigned rounds = options->runs * TURNS;
+    double *ns = io_alloc((size_t)rounds * 2 * count, sizeof(*ns));
+    double *cpu_ns = ns + (size_t)count * rounds;
+    unsigned turns[MOST_SPREADS];
+    uint64_t seed = UINT64_C(0x9e3779b97f4a7c15);
 
-    for (unsigned run = 0; run < options->runs; run++)
-        for (unsigned i = 0; i < count; i++) {
-            struct io_crew crew = {.step = step, .context = &spreads[i], .threads = 1};
+    for (unsigned round = 0; round < rounds; round++) {
+        io_shuffle(turns, count, &seed);
+        for (unsigned turn = 0; turn < count; turn++) {
+            const unsigned i = turns[turn];
+            struct io_crew crew = {.step = step,
+                                   .context = &spreads[i],
+                                   .threads = 1,
+                                   .warm_ns = slice_ns / WARM_PART};
 
-            report_progress(run * count + i, options->runs * count, spreads[i].name);
-            ns[i * each + run] = 1e9 / run_one(&crew, slice_ns);
-            cpu_ns[i * each + run] = crew.cpu_ns;
+            report_progress(round * count + turn, rounds * count, spreads[i].name);
+            ns[(size_t)i * rounds + round] = 1e9 / io_crew_turn(&crew, slice_ns - crew.warm_ns);
+            cpu_ns[(size_t)i * rounds + round] = crew.cpu_ns;
         }
-    report_progress(1, 1, "");
-    for (unsigned i = 0; i < count; i++) {
-        spreads[i].ns = report_median(ns + i * each, each);
-        spreads[i].cpu_ns = report_median(cpu_ns + i * each, each);
     }
+    report_progress(1, 1, "");
+    sum_up(spreads, count, rounds, ns, cpu_ns);
     free(ns);
 }
 
@@ -240,6 +267,20 @@ static double most_over_least(const json_t *rows, const char *name, const char *
     return most > 0 ? most / least : NAN;
 }
 
+/* The same of what an operation takes of the processor. */
+static double most_time_over_least(const struct spread *spreads, unsigned count, const char *name)
+{
+    double least = INFINITY, most = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (strcmp(spreads[i].name, name) != 0)
+            continue;
+        least = fmin(least, spreads[i].beside);
+        most = fmax(most, spreads[i].beside);
+    }
+    return most > 0 ? most / least : NAN;
+}
+
 /* What is compared; how many. */
 static unsigned plan(struct spread *spreads, const struct io_options *options)
 {
@@ -287,11 +328,11 @@ void io_flat(const struct io_options *options, json_t *rows)
         printf("10,000 files at once are more descriptors than this process may have\n");
     putchar('\n');
     report_goal("CPU time of an operation, 1 MiB to 100 GiB, most over least",
-                most_over_least(rows, "size", "cpu_ns_per_op"), false, FLAT);
+                most_time_over_least(spreads, count, "size"), false, FLAT);
     report_goal("memory for a folio, 1 MiB to 100 GiB, most over least",
                 most_over_least(rows, "size", "bytes_per_folio"), false, FLAT);
     report_goal("CPU time of an operation, 1 file to many, most over least",
-                most_over_least(rows, "files", "cpu_ns_per_op"), false, FLAT);
+                most_time_over_least(spreads, count, "files"), false, FLAT);
     report_goal("memory for a folio, 1 file to many, most over least",
                 most_over_least(rows, "files", "bytes_per_folio"), false, FLAT);
     report_goal("memory for an open file, 1 file to many, most over least",

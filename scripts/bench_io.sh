@@ -136,7 +136,8 @@ PYTHON
     echo "# The engine, measured"
     echo
     echo "$(build/release/bench/bench_lock machine). Written by \`scripts/bench_io.sh${*:+ $*}\`; all"
-    echo "figures are in [io.json](io.json). Medians of runs that take turns in one process."
+    echo "figures are in [io.json](io.json). Medians of runs that take turns in one process; cached IO and"
+    echo "memory: three short turns a run, and a ratio is the median of the ratios of turns that were side by side."
     for place in "${places[@]}"; do
         printf '\nOn %s:\n\n```\n' "${described[$place]}"
         goals "$place"
