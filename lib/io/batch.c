@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <urcu/compiler.h>
 
 #define MOST_BATCHES 8
 #define MOST_BATCH   1048576U /* bytes */
 #define LEAST_BATCH  FOLIO_MOST_SIZE
 #define MOST_WRITES  (MOST_BATCH / FOLIO_BLOCK) /* in a batch */
+#define HUGE_PAGE    2097152                    /* bytes; where they are larger there are none */
 
 /* One contiguous write of a batch. */
 struct write {
@@ -205,22 +207,30 @@ void batch_add_(struct pass *pass, struct folio *folio, uint32_t first, uint32_t
         (struct part){.folio = folio, .blocks = folio_blocks(within, within + length)};
 }
 
-/* Their memory is 2.5 % of the budget at most, but for the smallest. */
+/*
+ * Their memory is 2.5 % of the budget at most, but for the smallest. Huge pages save what the kernel does for
+ * each page of a write, and one write is one request to the disk: that takes at most so many pieces.
+ */
 int batches_create_(struct user_engine *user)
 {
     const uint64_t memory = user->options.bytes / 40;
     const uint32_t size = memory < LEAST_BATCH  ? LEAST_BATCH
                           : memory < MOST_BATCH ? (uint32_t)memory / FOLIO_BLOCK * FOLIO_BLOCK
                                                 : MOST_BATCH;
+    const uint64_t fit = memory < size ? 1 : memory / size;
+    const size_t count = fit < MOST_BATCHES ? (size_t)fit : MOST_BATCHES;
 
-    for (unsigned i = 0; i < MOST_BATCHES && (i == 0 || (i + 1) * (uint64_t)size <= memory); i++) {
+    if (posix_memalign(&user->batch_memory, HUGE_PAGE, count * size))
+        return -ENOMEM;
+    madvise(user->batch_memory, count * size, MADV_HUGEPAGE);
+    for (size_t i = 0; i < count; i++) {
         struct batch *batch = calloc(1, sizeof(*batch));
 
-        if (batch)
-            cds_list_add(&batch->node, &user->batches);
-        if (batch == NULL || posix_memalign((void **)&batch->buffer, FOLIO_BLOCK, size))
+        if (batch == NULL)
             return -ENOMEM;
+        batch->buffer = (char *)user->batch_memory + i * size;
         batch->size = size;
+        cds_list_add(&batch->node, &user->batches);
     }
     return 0;
 }
@@ -230,9 +240,6 @@ void batches_destroy_(struct user_engine *user)
     struct batch *batch = NULL;
     struct batch *next = NULL;
 
-    cds_list_for_each_entry_safe(batch, next, &user->batches, node)
-    {
-        free(batch->buffer);
-        free(batch);
-    }
+    cds_list_for_each_entry_safe(batch, next, &user->batches, node) free(batch);
+    free(user->batch_memory);
 }

@@ -41,6 +41,7 @@ struct user_engine {
     pthread_cond_t progress; /* those who wait for less to be dirty, or for a cache to be let go */
     struct cds_list_head caches;  /* every cache */
     struct cds_list_head batches; /* those that nobody uses */
+    void *batch_memory;
     pthread_cond_t batch_free;
     bool pressed;    /* somebody waits for less to be dirty, or for memory */
     uint64_t rounds; /* of the flusher, finished */

@@ -20,7 +20,8 @@
 #include <unistd.h>
 #include <urcu/compiler.h>
 
-#define PICKS 512
+#define PICKS      512  /* at once */
+#define SYNC_PICKS 4096 /* of a sync */
 
 /* A folio that had, when it was picked, something dirty. */
 struct pick {
@@ -256,8 +257,8 @@ int writeback_range_(struct user_cache *cache, int64_t from, int64_t to)
 }
 
 /* Of what is not on disk, the oldest that became dirty before. */
-static unsigned pick_oldest(struct user_cache *cache, struct pick *picks, uint64_t syncs,
-                            int64_t since, bool patient)
+static unsigned pick_oldest(struct user_cache *cache, struct pick *picks, unsigned most,
+                            uint64_t syncs, int64_t since, bool patient)
 {
     struct cds_list_head *node;
     unsigned count = 0;
@@ -269,7 +270,7 @@ static unsigned pick_oldest(struct user_cache *cache, struct pick *picks, uint64
         struct folio *folio = cds_list_entry(node, struct folio, node);
         const uint32_t dirty = __atomic_load_n(&folio->dirty, __ATOMIC_ACQUIRE);
 
-        if (count == PICKS)
+        if (count == most)
             break;
         if (folio->dirtied <= syncs && folio->since <= since &&
             (patient || (dirty & FOLIO_WRITING) == 0))
@@ -291,40 +292,53 @@ static bool failed(struct pass *pass)
 }
 
 /* What nobody is writing, without a pause between the picks. 0 or the first error. */
-static int write_idle(struct user_cache *cache, struct pick *picks, uint64_t syncs)
+static int write_idle(struct user_cache *cache, struct pick *picks, unsigned most, uint64_t syncs)
 {
     struct pass pass = {.cache = cache};
     unsigned count = 0;
 
     do {
-        count = pick_oldest(cache, picks, syncs, INT64_MAX, false);
+        count = pick_oldest(cache, picks, most, syncs, INT64_MAX, false);
     } while (pass_write(&pass, picks, count) && !failed(&pass));
     (void)pass_finish(&pass);
     return pass.error;
 }
 
+/* What became dirty before a sync began that has this number. */
+static int write_before(struct user_cache *cache, struct pick *picks, unsigned most, uint64_t syncs)
+{
+    int64_t result = write_idle(cache, picks, most, syncs);
+    unsigned count = 0;
+
+    while (result >= 0 && (count = pick_oldest(cache, picks, most, syncs, INT64_MAX, true)) > 0)
+        result = write_picks(cache, picks, count, true);
+    return result < 0 ? (int)result : 0;
+}
+
+/* The more is sorted at once, the more of it is in the order of the file. */
 int writeback_all_(struct user_cache *cache)
 {
-    struct pick picks[PICKS];
+    const int saved = errno;
+    struct pick few[PICKS];
+    struct pick *many = malloc(SYNC_PICKS * sizeof(*many));
     uint64_t syncs = 0;
-    unsigned count = 0;
-    int64_t result = 0;
+    int result = 0;
 
+    errno = saved;
     pthread_mutex_lock(&cache->unwritten);
     syncs = cache->syncs++;
     pthread_mutex_unlock(&cache->unwritten);
-    result = write_idle(cache, picks, syncs);
-    while (result >= 0 && (count = pick_oldest(cache, picks, syncs, INT64_MAX, true)) > 0)
-        result = write_picks(cache, picks, count, true);
+    result = write_before(cache, many ? many : few, many ? SYNC_PICKS : PICKS, syncs);
+    free(many);
     if (result < 0) /* what can be written is, whatever comes of the rest */
         (void)writeback_range_(cache, 0, INT64_MAX);
-    return result < 0 ? (int)result : 0;
+    return result;
 }
 
 int64_t writeback_some_(struct user_cache *cache, int64_t since)
 {
     struct pick picks[PICKS];
-    const unsigned count = pick_oldest(cache, picks, UINT64_MAX, since, false);
+    const unsigned count = pick_oldest(cache, picks, PICKS, UINT64_MAX, since, false);
 
     return write_picks(cache, picks, count, false);
 }
