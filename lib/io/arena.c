@@ -456,7 +456,7 @@ static int stand_in_line(struct arena *arena, struct waiter *waiter, uint64_t by
         int error = 0;
 
         pthread_mutex_unlock(&arena->mutex);
-        busy = first && make_free(arena, bytes);
+        busy = first && make_free(arena, bytes); /* the hand is the first one's */
         pthread_mutex_lock(&arena->mutex);
         if (first && grant(arena, bytes))
             return 0;
@@ -465,15 +465,18 @@ static int stand_in_line(struct arena *arena, struct waiter *waiter, uint64_t by
             arena->pressed(arena->context);
         error = stuck ? stuck(context) : 0;
         pthread_mutex_lock(&arena->mutex);
-        if (first && grant(arena, bytes))
-            return 0;
-        /* What is reserved will be folios soon, which may be evicted then: nobody tells of that. */
-        busy = busy || (first && arena->reserved > 0);
-        if (error && first && !busy)
-            return error;
-        if (first != is_first(arena, waiter) ||
-            (first && __atomic_load_n(&arena->changes, __ATOMIC_SEQ_CST) != seen))
+        if (first) {
+            if (grant(arena, bytes))
+                return 0;
+            /* What is reserved will be folios soon, which may be evicted then: nobody tells of that. */
+            busy = busy || arena->reserved > 0;
+            if (error && !busy)
+                return error;
+            if (__atomic_load_n(&arena->changes, __ATOMIC_SEQ_CST) != seen)
+                continue;
+        } else if (is_first(arena, waiter)) {
             continue;
+        }
         wait_ms(arena, waiter, busy ? soon : ASK_MS);
         soon = busy && soon < ASK_MS / 2 ? soon * 2 : soon;
     }

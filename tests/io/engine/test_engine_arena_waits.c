@@ -225,6 +225,30 @@ static void others_are_busy(void **state)
     arena_end();
 }
 
+/* Who is not the first has no reason to give up: what the first waits for may be enough for both. */
+static void behind_others_who_are_busy(void **state)
+{
+    struct wanted first;
+    struct wanted second;
+    uint32_t asked = 0;
+
+    (void)state;
+    arena_begin(UINT64_C(2) * S16);
+    store(&rig.broken, 1);
+    assert_int_equal(arena_want(S16, 2), 0);
+    want_start(&first, S16, 2, false);
+    AWAIT(load(&rig.presses) > 0);
+    want_start(&second, S16, 1, false);
+    asked = load(&rig.asked);
+    AWAIT(load(&second.has) || load(&rig.asked) > asked + 12);
+    assert_int_equal(load(&first.has) + load(&second.has), 0);
+    arena_unreserve_(rig.arena, S16, 2);
+    task_join(&first.task);
+    task_join(&second.task);
+    assert_int_equal(first.result | second.result, 0);
+    arena_end();
+}
+
 /* Each look at all folios comes after a wait, or after something has become clean. */
 static void does_not_spin(void **state)
 {
@@ -454,9 +478,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_for_clean), cmocka_unit_test(waits_for_unlocked),
         cmocka_unit_test(all_or_nothing),  cmocka_unit_test(in_line),
-        cmocka_unit_test(others_are_busy), cmocka_unit_test(does_not_spin),
-        cmocka_unit_test(gives_up),        cmocka_unit_test(two_large),
-        cmocka_unit_test(stress),
+        cmocka_unit_test(others_are_busy), cmocka_unit_test(behind_others_who_are_busy),
+        cmocka_unit_test(does_not_spin),   cmocka_unit_test(gives_up),
+        cmocka_unit_test(two_large),       cmocka_unit_test(stress),
     };
 
     if (twostate_validate_start(TWOSTATE_VALIDATE_STOP, TWOSTATE_RULES_ALL))
