@@ -77,7 +77,13 @@ start()
 # Unmounts, and waits until all is on the file system below.
 stop()
 {
-    umount "$mount"
+    for _ in $(seq 1000); do # what a process had open may be closed a moment after its end
+        if umount "$mount" 2>/dev/null; then
+            break
+        fi
+        sleep 0.05
+    done
+    ! mountpoint -q "$mount" || umount "$mount"
     wait "$daemon" || fail "it ended with $?"
     daemon=
     if [ -s "$work/log" ]; then

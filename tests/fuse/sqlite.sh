@@ -16,7 +16,7 @@ write_rows() # from, journal
 {
     {
         # First of all, as the next one needs the database, which a reader may be recovering.
-        echo "pragma busy_timeout=10000; pragma journal_mode=$2; pragma synchronous=FULL;"
+        echo "pragma busy_timeout=100000; pragma journal_mode=$2; pragma synchronous=FULL;"
         seq "$1" 100000 |
             sed "s/.*/insert into t values(&, hex(zeroblob(& * 7919 % 3000)), & * 7919); select 'row &';/"
     } | stdbuf -oL sqlite3 -bail "$mount/$2.db" >>"$work/acknowledged" 2>>"$work/sqlite"
@@ -36,7 +36,7 @@ kill_it() # journal, writer | daemon, rows before
     writer=$!
     while [ "$(acknowledged)" -lt $(($3 + least)) ]; do
         kill -0 $writer 2>/dev/null || { cat "$work/sqlite"; fail "the writer ended"; }
-        sqlite3 -cmd '.timeout 10000' "$mount/$1.db" 'select count(*) from t' >/dev/null ||
+        sqlite3 -cmd '.timeout 100000' "$mount/$1.db" 'select count(*) from t' >/dev/null ||
             fail "the reader"
     done
     if [ "$2" = daemon ]; then

@@ -151,7 +151,7 @@ class Tree:
         }
 
 
-def run_test(command, environment, place):
+def run_test(command, environment, place, limit=LIMIT):
     """Returns why it failed, or None; how long that took; and what it said."""
     start = time.monotonic()
     with subprocess.Popen(
@@ -164,7 +164,7 @@ def run_test(command, environment, place):
         cwd=place,
     ) as process:
         try:
-            output, _ = process.communicate(timeout=LIMIT)
+            output, _ = process.communicate(timeout=limit)
             why = "fails" if process.returncode != 0 else None
         except subprocess.TimeoutExpired:
             why = "hangs"
@@ -200,7 +200,10 @@ class Gate:
         """Every test passes without a mutant."""
         place = os.path.join(self.directory, "control")
         runs = self.tree.build(self.controls, place)
-        futures = {test: executor.submit(run_test, *rest, place) for test, *rest in runs}
+        futures = {}
+        for test, command, environment in runs:
+            patient = {**environment, "TEST_AWAIT_MS": "120000"}
+            futures[test] = executor.submit(run_test, command, patient, place, 4 * LIMIT)
         for test, future in futures.items():
             why, _, output = future.result()
             if why:

@@ -281,6 +281,7 @@ static void waited_time(void **state)
         struct pending pending = {0};
         struct twostate_hold hold;
 
+        AWAIT(file_is_free(f->file));
         assert_int_equal(twostate_preadv_async(f->file, &iov, 1, 0, flags, pending_done, &pending),
                          0);
         assert_int_equal(pending_wait(&pending), BLOCK);

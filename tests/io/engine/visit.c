@@ -18,7 +18,7 @@ int visit(const char *name)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     const size_t size = strlen(name);
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    const struct timeval patience = {.tv_sec = 30};
+    const struct timeval patience = {.tv_sec = 100};
 
     CHECK(fd >= 0 && size < sizeof(address.sun_path));
     CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0);
