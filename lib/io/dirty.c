@@ -68,6 +68,21 @@ void dirty_forget_(struct user_cache *cache, struct folio *folio, uint32_t block
     arena_cleaned_(cache->user->arena);
 }
 
+void dirty_set_out_(struct user_cache *cache)
+{
+    pthread_mutex_lock(&cache->unwritten);
+    while (cache->held_back > 0)
+        pthread_cond_wait(&cache->written, &cache->unwritten);
+    cache->on_way++;
+    pthread_mutex_unlock(&cache->unwritten);
+}
+
+void dirty_arrived_(struct user_cache *cache)
+{
+    if (--cache->on_way == 0)
+        pthread_cond_broadcast(&cache->written);
+}
+
 void dirty_hold_(struct user_cache *cache)
 {
     pthread_mutex_lock(&cache->unwritten);

@@ -23,6 +23,10 @@ uint32_t dirty_in_(const struct user_cache *cache, const struct folio *folio, ui
 /* Whether the blocks that [from, to) touches are on disk; stays so if nobody may write. */
 bool dirty_clean_(struct user_cache *cache, int64_t from, int64_t to);
 
+/* Before a write to the disk: waits while somebody holds it back. And after it, with the cache's `unwritten`
+   held. Batches do the same. */
+void dirty_set_out_(struct user_cache *cache);
+void dirty_arrived_(struct user_cache *cache);
 /* Waits until nothing is on its way to the disk, and keeps it so until dirty_go_on_. */
 void dirty_hold_(struct user_cache *cache);
 void dirty_go_on_(struct user_cache *cache);

@@ -79,7 +79,7 @@ struct user_cache {
     struct cds_list_head not_on_disk; /* folios, the oldest first */
     uint64_t syncs;                   /* begun */
     unsigned settling;                /* wait for blocks that are being written */
-    unsigned on_way;                  /* batches */
+    unsigned on_way;                  /* batches, and ends of the file */
     unsigned held_back;               /* by so many, no batch may set out */
 
     /* Read-ahead. The window that was read ahead last ends at `ahead`. */

@@ -145,9 +145,11 @@ static bool write_folio(struct pass *pass, const struct pick *pick)
         some = take_blocks(pass, pick, &tail);
     folio_unlock_(pick->folio, TWOSTATE_EXCLUSIVE);
     if (tail.part.folio) {
+        dirty_set_out_(pass->cache); /* it may make the file on disk longer */
         error = write_tail(pass->cache, &tail);
         pthread_mutex_lock(&pass->cache->unwritten);
         batch_parts_done_(pass, &tail.part, 1, error);
+        dirty_arrived_(pass->cache);
         pthread_mutex_unlock(&pass->cache->unwritten);
     }
     return some;

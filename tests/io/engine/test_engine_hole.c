@@ -223,6 +223,8 @@ static void beside_write_back(void **state)
     struct fixture *f = *state;
     struct call sync = {.f = f};
 
+    write_all(f, 0);
+    assert_int_equal(twostate_fsync(f->file), 0); /* the file is as long as it will be */
     for (size_t i = 0; i < 8; i++) {
         struct call hole = {.f = f, .from = holes[i % 4].from, .to = holes[i % 4].to};
 
@@ -251,6 +253,27 @@ static bool is_leaving(struct twostate_file *file)
     const struct folio *folio = index_find_(&cache->index, 0);
 
     return folio && load(&folio->dirty) >> 16;
+}
+
+/* The end of file, which is written by itself, is on its way like all else. */
+static void end_on_its_way(void **state)
+{
+    struct fixture *f = *state;
+    struct user_cache *cache = caa_container_of(f->file->cache, struct user_cache, cache);
+    struct call sync = {.f = f};
+    unsigned on_way = 0;
+
+    assert_int_equal(twostate_pwrite(f->file, "end", 3, 0, 0), 3);
+    inject_pause(CALL_WRITE);
+    task_start(&sync.task, sync_file, &sync);
+    AWAIT(inject_paused(CALL_WRITE));
+    pthread_mutex_lock(&cache->unwritten);
+    on_way = cache->on_way;
+    pthread_mutex_unlock(&cache->unwritten);
+    inject_resume(CALL_WRITE);
+    task_join(&sync.task);
+    assert_int_equal(on_way, 1);
+    assert_int_equal(cache->on_way, 0);
 }
 
 static void truncate_file(void *argument)
@@ -296,6 +319,7 @@ int main(void)
         TEST(refused_truncate),
         TEST(refused),
         TEST(beside_write_back),
+        TEST(end_on_its_way),
         TEST(late_error_beside_write_back),
     };
 
