@@ -28,8 +28,17 @@ from table import MUTANTS, QUICK
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LIMIT = 55
 RUNNERS = 6  # most of them wait for a watchdog
-NEEDED = ["CMakeLists.txt", "cmake", "pkgconfig", "include", "lib", "common"]
-NEEDED_TESTS = ["CMakeLists.txt", "unit", "stress", "misuse", "validate", "model", "mutation"]
+NEEDED = ["CMakeLists.txt", "cmake", "pkgconfig", "include", "lib", "common", "tools"]
+NEEDED_TESTS = [
+    "CMakeLists.txt",
+    "unit",
+    "stress",
+    "misuse",
+    "validate",
+    "model",
+    "mutation",
+    "io",
+]
 BUILDS = {
     "plain": ["-DCMAKE_C_FLAGS=-O1 -g -w"],
     "tsan": ["-DCMAKE_C_COMPILER=clang", "-DCMAKE_C_FLAGS=-O1 -g -w -fsanitize=thread"],
@@ -78,8 +87,9 @@ def must(command):
 class Tree:
     """A copy of the sources, with a build of each kind."""
 
-    def __init__(self, directory, kinds):
+    def __init__(self, directory, kinds, engine):
         self.directory = directory
+        self.engine = engine  # its tests are among those wanted
         self.source = os.path.join(directory, "source")
         for path in NEEDED + [f"tests/{name}" for name in NEEDED_TESTS]:
             original, copy = os.path.join(ROOT, path), os.path.join(self.source, path)
@@ -91,10 +101,12 @@ class Tree:
 
     def configure(self, kind):
         build = os.path.join(self.directory, kind)
-        options = ["-DTWOSTATE_IO=OFF", "-DTWOSTATE_BENCH=OFF", "-DTWOSTATE_EXAMPLES=OFF"]
+        options = ["-DTWOSTATE_BENCH=OFF", "-DTWOSTATE_EXAMPLES=OFF"]
+        options += [f"-DTWOSTATE_IO={'ON' if self.engine else 'OFF'}"]
         options += ["-DCMAKE_BUILD_TYPE=None", *BUILDS[kind]]
         must(["cmake", "-S", self.source, "-B", build, "-G", "Ninja", *options])
-        for path in glob.glob(os.path.join(build, "tests", "*", "CTestTestfile.cmake")):
+        tests = os.path.join(build, "tests", "**", "CTestTestfile.cmake")
+        for path in glob.glob(tests, recursive=True):
             self.read_tests(kind, read(path))
 
     def read_tests(self, kind, text):
@@ -187,7 +199,8 @@ class Gate:
         self.results = {}
         self.lock = threading.Lock()
         self.controls = sorted({test for mutant in mutants for test in mutant[4].split()})
-        self.tree = Tree(directory, sorted({self.kind(test) for test in self.controls}))
+        kinds = sorted({self.kind(test) for test in self.controls})
+        self.tree = Tree(directory, kinds, any("engine_" in test for test in self.controls))
 
     @staticmethod
     def kind(test):

@@ -19,6 +19,7 @@ GRANTS = "lib/grants.c"
 HOLDS = "lib/holds.c"
 RULES = "lib/validate_rules.c"
 STATS = "lib/stats.c"
+ARENA = "lib/io/arena.c"
 FOLIO_H = "lib/io/folio_lock.h"
 FOLIO = "lib/io/folio_lock.c"
 LEASE = "lib/io/lease.c"
@@ -315,106 +316,122 @@ MUTANTS = [
     # A folio's gate.
     ("gate: who locks does not look at it", FOLIO,
      "    twostate_iolock_acquire(&folio->lock, mode);\n    folio_await_gate_(folio);\n",
-     "    twostate_iolock_acquire(&folio->lock, mode);\n", "explored"),
+     "    twostate_iolock_acquire(&folio->lock, mode);\n", "explored_io"),
     ("gate: who locks looks at it first", FOLIO,
      "    twostate_iolock_acquire(&folio->lock, mode);\n    folio_await_gate_(folio);\n",
-     "    folio_await_gate_(folio);\n    twostate_iolock_acquire(&folio->lock, mode);\n", "explored"),
+     "    folio_await_gate_(folio);\n    twostate_iolock_acquire(&folio->lock, mode);\n", "explored_io"),
     ("gate: who locks by a deadline does not look at it", FOLIO,
-     "    if (result == 0)\n        folio_await_gate_(folio);\n", "", "explored"),
+     "    if (result == 0)\n        folio_await_gate_(folio);\n", "", "explored_io"),
     ("gate: who tries does not look at it", FOLIO_H,
-     "if (__builtin_expect(!folio_gate_closed_(folio), 1))", "if (true)", "explored"),
+     "if (__builtin_expect(!folio_gate_closed_(folio), 1))", "if (true)", "explored_io"),
     ("gate: who tries keeps the lock", FOLIO_H,
      "        return true;\n    folio_unlock_(folio, mode);\n    return false;",
-     "        return true;\n    return false;", "explored"),
+     "        return true;\n    return false;", "explored_io"),
     ("gate: a hit does not look at the lock", FOLIO_H,
      "         (TWOSTATE_HELD_A_ | TWOSTATE_HELD_B_)) == 0)\n        return true;",
-     "         (TWOSTATE_HELD_A_ | TWOSTATE_HELD_B_)) <= UINT64_MAX)\n        return true;", "explored"),
+     "         (TWOSTATE_HELD_A_ | TWOSTATE_HELD_B_)) <= UINT64_MAX)\n        return true;", "explored_io"),
     ("gate: a hit overlooks readers", FOLIO_H,
-     "(TWOSTATE_HELD_A_ | TWOSTATE_HELD_B_)) == 0)", "TWOSTATE_HELD_B_) == 0)", "explored"),
+     "(TWOSTATE_HELD_A_ | TWOSTATE_HELD_B_)) == 0)", "TWOSTATE_HELD_B_) == 0)", "explored_io"),
     ("gate: a hit looks at the lock first", FOLIO_H,
      "    uint32_t open = 0;\n\n",
      "    const bool free = (__atomic_load_n(&folio->lock.lock_.word_, __ATOMIC_ACQUIRE) &\n"
      "                       (TWOSTATE_HELD_A_ | TWOSTATE_HELD_B_)) == 0;\n"
      "    uint32_t open = free ? 0 : 2;\n\n"
      "    if (__atomic_compare_exchange_n(&folio->gate, &open, 1, false, __ATOMIC_ACQ_REL,\n"
-     "                                    __ATOMIC_RELAXED))\n        return true;\n", "explored"),
+     "                                    __ATOMIC_RELAXED))\n        return true;\n", "explored_io"),
     ("gate: a hit closes it without a swap", FOLIO_H,
      "    if (!__atomic_compare_exchange_n(&folio->gate, &open, 1, false, __ATOMIC_ACQ_REL,\n"
      "                                     __ATOMIC_RELAXED))\n        return false;\n",
      "    if (__atomic_load_n(&folio->gate, __ATOMIC_ACQUIRE) != open)\n        return false;\n"
-     "    __atomic_store_n(&folio->gate, 1, __ATOMIC_RELAXED);\n", "explored"),
+     "    __atomic_store_n(&folio->gate, 1, __ATOMIC_RELAXED);\n", "explored_io"),
     ("gate: a hit that gives up leaves it closed", FOLIO_H,
      "        return true;\n    folio_leave_(folio);\n    return false;",
-     "        return true;\n    return false;", "explored"),
+     "        return true;\n    return false;", "explored_io"),
+    ("gate: a hit leaves it relaxed", FOLIO_H,
+     "    __atomic_store_n(&folio->gate, 0, __ATOMIC_RELEASE);",
+     "    __atomic_store_n(&folio->gate, 0, __ATOMIC_RELAXED);", "tsan:engine_hit"),
+    # Memory for folios.
+    ("arena: all in line turn the hand", ARENA,
+     "busy = first && make_free(arena, bytes);", "busy = make_free(arena, bytes);",
+     "tsan:engine_arena_waits"),
+    ("arena: overtakes in line", ARENA,
+     "        if (first && grant(arena, bytes))\n", "        if (grant(arena, bytes))\n",
+     "engine_arena_waits"),
+    ("arena: the first gives up though others are busy", ARENA,
+     "            busy = busy || arena->reserved > 0;\n", "", "engine_arena_waits"),
+    ("arena: who is behind gives up", ARENA,
+     "        if (first) {\n            if (grant(arena, bytes))",
+     "        if (error && !first)\n            return error;\n"
+     "        if (first) {\n            if (grant(arena, bytes))", "engine_arena_waits"),
     # A file's lease.
     ("lease: no barrier before the slots are read", LEASE,
      "    pthread_mutex_lock(&slots->ending);\n    barrier();\n",
-     "    pthread_mutex_lock(&slots->ending);\n", "explored"),
+     "    pthread_mutex_lock(&slots->ending);\n", "explored_io"),
     ("lease: no barrier after the marks", LEASE,
-     "    if (any)\n        barrier();\n", "", "explored"),
+     "    if (any)\n        barrier();\n", "", "explored_io"),
     ("lease: marked before it is counted", LEASE,
      "            __atomic_add_fetch(&lease->owing, 1, __ATOMIC_RELAXED); /* before it can know */\n"
      "            __atomic_store_n(&slot->mark, name_of(lease), __ATOMIC_RELEASE);\n",
      "            __atomic_store_n(&slot->mark, name_of(lease), __ATOMIC_RELEASE);\n"
-     "            __atomic_add_fetch(&lease->owing, 1, __ATOMIC_RELAXED);\n", "explored"),
+     "            __atomic_add_fetch(&lease->owing, 1, __ATOMIC_RELAXED);\n", "explored_io"),
     ("lease: the one who ends it is not counted", LEASE,
      "    __atomic_store_n(&lease->owing, 1, __ATOMIC_RELAXED);",
-     "    __atomic_store_n(&lease->owing, 0, __ATOMIC_RELAXED);", "explored"),
+     "    __atomic_store_n(&lease->owing, 0, __ATOMIC_RELAXED);", "explored_io"),
     ("lease: marks are not taken back", LEASE,
-     "if (!is_in(slot, lease) && take_mark(slot, lease))", "if (slot == NULL)", "explored"),
+     "if (!is_in(slot, lease) && take_mark(slot, lease))", "if (slot == NULL)", "explored_io"),
     ("lease: marks of those who are in are taken back", LEASE,
-     "if (!is_in(slot, lease) && take_mark(slot, lease))", "if (take_mark(slot, lease))", "explored"),
+     "if (!is_in(slot, lease) && take_mark(slot, lease))", "if (take_mark(slot, lease))", "explored_io"),
     ("lease: who left is not counted out", LEASE,
      "            __atomic_sub_fetch(&lease->owing, 1, __ATOMIC_RELAXED);\n    pthread_mutex_unlock",
-     "            ;\n    pthread_mutex_unlock", "explored"),
+     "            ;\n    pthread_mutex_unlock", "explored_io"),
     ("lease: off before its holds are given back", LEASE,
      "    twostate_iopair_end(&lease->hold);\n"
      "    __atomic_store_n(&lease->state, LEASE_OFF, __ATOMIC_SEQ_CST);\n",
      "    __atomic_store_n(&lease->state, LEASE_OFF, __ATOMIC_SEQ_CST);\n"
-     "    twostate_iopair_end(&lease->hold);\n", "explored"),
+     "    twostate_iopair_end(&lease->hold);\n", "explored_io"),
     ("lease: touched after its release", LEASE,
      "    __atomic_store_n(&lease->state, LEASE_OFF, __ATOMIC_SEQ_CST);\n"
      "    twostate_iolock_release(users, TWOSTATE_SHARED); /*",
      "    twostate_iolock_release(users, TWOSTATE_SHARED);\n"
-     "    __atomic_store_n(&lease->state, LEASE_OFF, __ATOMIC_SEQ_CST); /*", "explored"),
+     "    __atomic_store_n(&lease->state, LEASE_OFF, __ATOMIC_SEQ_CST); /*", "explored_io"),
     ("lease: does not let go of the file", LEASE,
-     "    twostate_iolock_release(users, TWOSTATE_SHARED); /*", "    (void)users; /*", "explored"),
+     "    twostate_iolock_release(users, TWOSTATE_SHARED); /*", "    (void)users; /*", "explored_io"),
     ("lease: a request does not look again", LEASE,
      "    if (__atomic_load_n(&lease->state, __ATOMIC_ACQUIRE) == LEASE_ON)\n        return true;\n"
      "    leave(lease, slot);\n    return false;\n",
-     "    return true;\n", "explored"),
+     "    return true;\n", "explored_io"),
     ("lease: a request looks for its mark first", LEASE,
      "    __atomic_store_n(&slot->lease, 0, __ATOMIC_RELEASE);\n    in_order();\n"
      "    if (__atomic_load_n(&slot->mark, __ATOMIC_RELAXED) == name_of(lease) &&",
      "    const uint64_t mark = __atomic_load_n(&slot->mark, __ATOMIC_RELAXED);\n\n"
      "    __atomic_store_n(&slot->lease, 0, __ATOMIC_RELEASE);\n"
-     "    if (mark == name_of(lease) &&", "explored"),
+     "    if (mark == name_of(lease) &&", "explored_io"),
     ("lease: a request does not look for its mark", LEASE,
      "    if (__atomic_load_n(&slot->mark, __ATOMIC_RELAXED) == name_of(lease) &&",
-     "    if (lease == NULL &&", "explored"),
+     "    if (lease == NULL &&", "explored_io"),
     ("lease: a refused request stays in its slot", LEASE,
      "        return true;\n    leave(lease, slot);\n    return false;\n",
-     "        return true;\n    return false;\n", "explored"),
+     "        return true;\n    return false;\n", "explored_io"),
     ("lease: begins though it is called in", LEASE,
      "    if (__atomic_load_n(&lease->others, __ATOMIC_SEQ_CST) > 0)\n        end_if_on(lease);\n", "",
-     "explored"),
+     "explored_io"),
     ("lease: called in before that is known", LEASE,
      "    __atomic_add_fetch(&lease->others, 1, __ATOMIC_SEQ_CST);\n"
      "    __atomic_store_n(&lease->quiet, 0, __ATOMIC_RELAXED);\n    end_if_on(lease);\n",
      "    end_if_on(lease);\n    __atomic_add_fetch(&lease->others, 1, __ATOMIC_SEQ_CST);\n"
-     "    __atomic_store_n(&lease->quiet, 0, __ATOMIC_RELAXED);\n", "explored"),
+     "    __atomic_store_n(&lease->quiet, 0, __ATOMIC_RELAXED);\n", "explored_io"),
     ("lease: ended by two at the same time", LEASE,
      "    if (state_of(lease) == LEASE_ON && change(lease, LEASE_ON, LEASE_ENDING))\n",
      "    if (state_of(lease) == LEASE_ON) {\n"
      "        __atomic_store_n(&lease->state, LEASE_ENDING, __ATOMIC_SEQ_CST);\n    } else {\n"
-     "        return;\n    }\n", "explored"),
+     "        return;\n    }\n", "explored_io"),
     ("lease: keeps the file open when it can't begin", LEASE,
      "    twostate_iolock_release(lease->users, TWOSTATE_SHARED);\n    return false;\n",
-     "    return false;\n", "explored"),
+     "    return false;\n", "explored_io"),
     ("lease: begins under a remap", LEASE,
-     "twostate_iopair_query(lease->pair).remapping ||", "", "explored"),
+     "twostate_iopair_query(lease->pair).remapping ||", "", "explored_io"),
     ("lease: two threads have one slot", LEASE,
-     "seen | UINT64_C(1) << bit, false,", "seen & ~(UINT64_C(1) << bit), false,", "explored"),
+     "seen | UINT64_C(1) << bit, false,", "seen & ~(UINT64_C(1) << bit), false,", "explored_io"),
     # Those who watch.
     ("validator: A then B goes unseen", RULES,
      "    if (hold->group != call->group)\n        return \"this thread holds",
