@@ -249,7 +249,8 @@ TWOSTATE_API int twostate_file_open(struct twostate_engine *engine, const char *
  * The same with options; NULL: the defaults. TWOSTATE_CACHE_USER needs O_RDWR, O_DIRECT of the file
  * system with a unit of at most 4096 bytes (else -EOPNOTSUPP) and a file that nobody else has open
  * through an engine: -EBUSY, in whatever process, and whoever else opens it through an engine
- * while it is open gets that too. Programs that don't use this library are not kept out.
+ * while it is open gets that too. Programs that don't use this library are not kept out, nor is who
+ * opens a block device by another device file of it.
  */
 TWOSTATE_API int twostate_file_open_with(struct twostate_engine *engine, const char *path,
                                          int flags, mode_t mode,
