@@ -105,6 +105,27 @@ static int open_error(const char *path)
     return -error;
 }
 
+/*
+ * O_NONBLOCK: opening a FIFO must not wait for its other end, only to be refused. But for the end of a lease
+ * that another process has on a file (fcntl(2), F_SETLEASE) one waits, as open(2) does.
+ */
+static int open_path(const char *path, int flags, mode_t mode)
+{
+    struct stat st;
+    int fd = open(path, flags | O_NONBLOCK, mode);
+
+    if (fd >= 0 || errno != EWOULDBLOCK)
+        return fd;
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode)) {
+        errno = EWOULDBLOCK;
+        return fd;
+    }
+    do {
+        fd = open(path, flags, mode);
+    } while (fd < 0 && errno == EINTR);
+    return fd;
+}
+
 /* With a user cache nothing else that is done with the first descriptor hears of a failed write-back. */
 static int open_descriptors(struct twostate_file *file, const char *path, int flags, mode_t mode,
                             bool user)
@@ -113,8 +134,7 @@ static int open_descriptors(struct twostate_file *file, const char *path, int fl
     const bool made = (flags & O_CREAT) != 0;
     struct stat st;
 
-    /* O_NONBLOCK: opening a FIFO must not wait for its other end, only to be refused below. */
-    file->fd = open(path, flags | O_CLOEXEC | O_NONBLOCK, mode);
+    file->fd = open_path(path, flags | O_CLOEXEC, mode);
     if (file->fd < 0)
         return open_error(path);
     if (fcntl(file->fd, F_SETFL, 0) < 0 || fstat(file->fd, &st) < 0)

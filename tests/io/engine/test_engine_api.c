@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -379,6 +380,50 @@ static void being_closed(void **state)
     scratch_close(&scratch);
 }
 
+struct opening {
+    struct task task;
+    struct fixture *f;
+    const char *path;
+    struct twostate_file *file;
+    int result;
+};
+
+static void open_it(void *argument)
+{
+    struct opening *opening = argument;
+
+    opening->result =
+        twostate_file_open(opening->f->engine, opening->path, O_RDWR, 0, &opening->file);
+}
+
+/* Another process may have a lease on the file: open waits until it has given it back. */
+static void open_leased(void **state)
+{
+    struct fixture *f = *state;
+    struct scratch scratch;
+    const struct timespec no_time = {0};
+    sigset_t broken;
+
+    sigemptyset(&broken);
+    sigaddset(&broken, SIGIO);
+    CHECK(pthread_sigmask(SIG_BLOCK, &broken, NULL) == 0);
+    scratch_open(&scratch);
+    if (fcntl(scratch.fd, F_SETLEASE, F_WRLCK) == 0) {
+        struct opening opening = {.f = f, .path = scratch.path, .result = 1};
+
+        task_start(&opening.task, open_it, &opening);
+        AWAIT(sigtimedwait(&broken, NULL, &no_time) == SIGIO || task_done(&opening.task));
+        CHECK(fcntl(scratch.fd, F_SETLEASE, F_UNLCK) == 0);
+        task_join(&opening.task);
+        assert_int_equal(opening.result, 0);
+        assert_int_equal(twostate_file_close(opening.file), 0);
+    } else {
+        print_message("NOT TESTED: leases: %s\n", strerror(errno));
+    }
+    scratch_close(&scratch);
+    CHECK(pthread_sigmask(SIG_UNBLOCK, &broken, NULL) == 0);
+}
+
 /* Who is to be late at the next close(2); NULL: nobody. */
 static struct twostate_file *closing;
 static uint32_t late;
@@ -460,6 +505,7 @@ int main(void)
         ENGINE_TEST(whole_file_arguments),
         ENGINE_TEST(remap_arguments),
         ENGINE_TEST(wrong_access),
+        ENGINE_TEST(open_leased),
         ENGINE_TEST(being_closed),
         ENGINE_TEST(nearly_closed),
         ENGINE_TEST(errno_is_not_set),
