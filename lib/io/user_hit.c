@@ -7,6 +7,7 @@
  * does without. It takes the same lock, and looks at the same things under it, as the long way does;
  * where something is not as it expects it gives up, nothing has happened, and the long way is taken.
  */
+#include "copy.h"
 #include "dirty.h"
 #include "span.h"
 
@@ -43,7 +44,7 @@ static bool move(struct user_cache *cache, struct folio *folio, uint64_t number,
     folio_mark_used(folio);
     if (write) {
         dirty_mark_(cache, folio, blocks);
-        memcpy(folio->data + within, memory, length);
+        copy_far_(folio->data + within, memory, length);
     } else {
         memcpy(memory, folio->data + within, length);
     }

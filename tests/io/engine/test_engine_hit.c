@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Hits of the user cache: what is one, what is not, and that it does what the long way would. */
 #include "common.h"
+#include "io/copy.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -575,6 +576,26 @@ static void all_ways_at_once(void **state)
         assert_true(crowded.passed[way] > 0);
 }
 
+/* All of it, and nothing beside it, whatever the length, and wherever it is in a cache line. */
+static void copies_as_memcpy(void **state)
+{
+    static const size_t lengths[] = {0, 1, 1023, 1024, 1025, 1279, 1280, 1343, 4096, 4097, 16384};
+    static const size_t places[] = {0, 1, 63, 64};
+    static _Alignas(64) char from[64 + 16384], to[64 + 16384 + 1], wanted[sizeof(to)];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(from); i++)
+        from[i] = (char)(i % 251 + 1);
+    for (size_t l = 0; l < sizeof(lengths) / sizeof(lengths[0]); l++)
+        for (size_t i = 0; i < 16; i++) {
+            memset(to, 0, sizeof(to));
+            memset(wanted, 0, sizeof(wanted));
+            memcpy(wanted + places[i / 4], from + places[i % 4], lengths[l]);
+            copy_far_(to + places[i / 4], from + places[i % 4], lengths[l]);
+            assert_memory_equal(to, wanted, sizeof(to));
+        }
+}
+
 #define HIT_TEST(name) cmocka_unit_test_setup_teardown(name, enter, fixture_leave)
 
 int main(void)
@@ -593,6 +614,7 @@ int main(void)
         HIT_TEST(as_the_model),
         HIT_TEST(whole_and_in_place),
         cmocka_unit_test(all_ways_at_once),
+        cmocka_unit_test(copies_as_memcpy),
     };
 
     twostate_validate_stop(); /* there is no lease where it is on */
