@@ -39,9 +39,10 @@ struct backend_ops {
                  struct cds_list_head *taken);
     /*
      * Instead of the backend's threads, which then leave it to the caller: false, and another thread
-     * is doing so. NULL, as the next six: it can't be done.
+     * is doing so, or they are, and the caller, who does not wait for that, is to come again. NULL, as
+     * the next six: it can't be done.
      */
-    bool (*enter)(struct backend *backend);
+    bool (*enter)(struct backend *backend, bool waits);
     /*
      * In between: hands on what this thread has collected, waits so many ns (INT64_MAX: without a
      * limit) for an op that completes, and moves those that have (their jobs) to `completed`, for

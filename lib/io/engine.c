@@ -252,7 +252,8 @@ static void await_due(struct twostate_engine *engine, int64_t ns)
     CDS_LIST_HEAD(completed);
     bool dozes = false;
 
-    if (!backend->ops->enter || due_by_threads_(engine->due) || !backend->ops->enter(backend)) {
+    if (!backend->ops->enter || due_by_threads_(engine->due) ||
+        !backend->ops->enter(backend, ns > 0)) {
         if (ns > 0)
             due_await_(engine->due, ns);
         return;

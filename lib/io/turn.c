@@ -30,19 +30,28 @@ static void set_aside(struct turn *turn, bool aside)
     pthread_cond_broadcast(&turn->changed);
 }
 
-bool turn_enter_(struct turn *turn, void (*ask)(void *arg), void *arg)
+/* The mutex is held. Whether the thread stands aside. */
+static bool is_aside(struct turn *turn, bool waits, void (*ask)(void *arg), void *arg)
+{
+    if (!turn->aside && !turn->asked) {
+        turn->asked = true;
+        ask(arg);
+    }
+    if (waits) {
+        turn->awaited = true;
+        while (!turn->aside)
+            pthread_cond_wait(&turn->changed, &turn->mutex);
+        turn->awaited = false;
+    }
+    return turn->aside;
+}
+
+bool turn_enter_(struct turn *turn, bool waits, void (*ask)(void *arg), void *arg)
 {
     bool entered = false;
 
     pthread_mutex_lock(&turn->mutex);
-    if (!turn->inside && !turn->asked) {
-        if (!turn->aside) {
-            turn->asked = true;
-            ask(arg);
-            while (!turn->aside)
-                pthread_cond_wait(&turn->changed, &turn->mutex);
-            turn->asked = false;
-        }
+    if (!turn->inside && !turn->awaited && is_aside(turn, waits, ask, arg)) {
         turn->inside = entered = true;
         turn->came++;
     }
@@ -89,13 +98,14 @@ void turn_stand_aside_(struct turn *turn)
     uint32_t came = 0;
 
     pthread_mutex_lock(&turn->mutex);
+    turn->asked = false;
     set_aside(turn, true);
     do {
         came = turn->came;
         wait_a_little(turn);
         if (turn->inside && turn->came == came)
             rest(turn, came++); /* he has been here just now */
-    } while (turn->asked || turn->inside || !(turn->wanted || turn->came == came));
+    } while (turn->awaited || turn->inside || !(turn->wanted || turn->came == came));
     turn->wanted = false;
     set_aside(turn, false);
     pthread_mutex_unlock(&turn->mutex);

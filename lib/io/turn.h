@@ -17,7 +17,8 @@ struct turn {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     bool aside;    /* the thread stands aside; atomic for who looks without the mutex */
-    bool asked;    /* it has been asked to */
+    bool asked;    /* it has been asked to, and has not done so */
+    bool awaited;  /* a poller waits for that */
     bool inside;   /* a poller has the turn, now */
     bool wanted;   /* the thread is to take it back */
     bool resting;  /* the thread waits without a limit, for the poller waits himself */
@@ -28,10 +29,11 @@ void turn_init_(struct turn *turn);
 void turn_destroy_(struct turn *turn);
 
 /*
- * The poller's: true, and he has the turn till turn_leave_; false: another poller has it. ask is to
- * make the thread call turn_stand_aside_, soon.
+ * The poller's: true, and he has the turn till turn_leave_; false: another poller has it, or the thread
+ * has, and the poller, who does not wait, is to come again. ask is to make the thread call
+ * turn_stand_aside_, soon.
  */
-bool turn_enter_(struct turn *turn, void (*ask)(void *arg), void *arg);
+bool turn_enter_(struct turn *turn, bool waits, void (*ask)(void *arg), void *arg);
 void turn_leave_(struct turn *turn);
 
 /* The thread's: returns when it has the turn again. */

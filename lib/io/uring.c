@@ -230,11 +230,11 @@ static void await(struct uring *uring, int64_t ns)
         (void)io_uring_wait_cqe_timeout(&uring->ring, &first, &limit);
 }
 
-static bool enter(struct backend *backend)
+static bool enter(struct backend *backend, bool waits)
 {
     struct uring *uring = caa_container_of(backend, struct uring, backend);
 
-    return turn_enter_(&uring->turn, ask, uring);
+    return turn_enter_(&uring->turn, waits, ask, uring);
 }
 
 static void poll_ring(struct backend *backend, int64_t ns, struct cds_list_head *completed)

@@ -510,11 +510,12 @@ struct lending {
 
 static struct lending lending;
 
-static bool lend(struct backend *backend)
+static bool lend(struct backend *backend, bool waits)
 {
     uint32_t nobody = 0;
 
     (void)backend;
+    (void)waits;
     add(&lending.asked, 1);
     return __atomic_compare_exchange_n(&lending.lent, &nobody, 1, false, __ATOMIC_ACQ_REL,
                                        __ATOMIC_ACQUIRE);
@@ -714,7 +715,7 @@ static void ring_descriptor(void **state)
             .iov = &iov, .count = 1, .fd = rig->file->direct_fd, .done = came_back};
         CDS_LIST_HEAD(completed);
 
-        assert_true(backend->ops->enter(backend));
+        assert_true(backend->ops->enter(backend, true));
         assert_false(readable(fd.fd));
         backend->ops->submit(backend, &op);
         assert_int_equal(poll(&fd, 1, 100000), 1);
@@ -767,6 +768,31 @@ static bool is(struct turn *turn, const bool *what)
     return value;
 }
 
+/* A poller that does not wait asks, once, and has the turn when he comes again. */
+static void turn_without_waiting(void **state)
+{
+    struct stander stander = {0};
+    struct turn *turn = &stander.turn;
+
+    (void)state;
+    turn_init_(turn);
+    assert_false(turn_enter_(turn, false, ask, &stander));
+    assert_int_equal(load(&stander.asked), 1);
+    store(&stander.asked, 0);
+    assert_false(turn_enter_(turn, false, ask, &stander));
+    assert_int_equal(load(&stander.asked), 0);
+    store(&stander.asked, 1);
+    task_start(&stander.task, stand, &stander);
+    for (uint32_t i = 0; i < 5; i++) {
+        AWAIT(turn_enter_(turn, false, ask, &stander));
+        assert_false(turn_enter_(turn, false, ask, &stander)); /* another poller */
+        turn_leave_(turn);
+    }
+    store(&stander.end, 1);
+    task_join(&stander.task);
+    turn_destroy_(turn);
+}
+
 static void the_turn(void **state)
 {
     struct stander stander = {0};
@@ -778,8 +804,8 @@ static void the_turn(void **state)
     assert_false(is(turn, &turn->wanted));
     task_start(&stander.task, stand, &stander);
     for (uint32_t i = 1; i <= 20; i++) {
-        assert_true(turn_enter_(turn, ask, &stander));
-        assert_false(turn_enter_(turn, ask, &stander)); /* another poller */
+        assert_true(turn_enter_(turn, true, ask, &stander));
+        assert_false(turn_enter_(turn, true, ask, &stander)); /* another poller */
         assert_int_equal(load(&stander.stood), i - 1);
         if (i % 3 == 0) /* a long stay */
             AWAIT(is(turn, &turn->resting));
@@ -819,6 +845,7 @@ int main(void)
         WAIT_TEST(by_descriptor),
         WAIT_TEST(ring_descriptor),
         cmocka_unit_test(the_turn),
+        cmocka_unit_test(turn_without_waiting),
     };
 
     return RUN_WITH_BACKENDS(tests);
