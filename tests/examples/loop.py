@@ -155,7 +155,7 @@ def few(daemon):
     expect(ask(client, SNAPSHOT), (0, b""), "a snapshot")
     with open(daemon.file, "rb") as data, open(daemon.snapshot, "rb") as snapshot:
         expect(snapshot.read(), data.read(), "the snapshot")
-    return 17
+    return 16
 
 
 def thousand(daemon, clients=75, each=20):
@@ -206,7 +206,8 @@ def many(daemon, clients=60, rounds=60, depth=20):
         for _ in range(min(depth, rounds)):
             send_one(connection)
     waiting = clients * rounds
-    while waiting > 0:
+    shooting = True
+    while waiting > 0 or shooting:
         ready, _, _ = select.select(connections + [shooter], [], [])
         for connection in ready:
             number, operation, result, data = answer(connection)
@@ -214,7 +215,8 @@ def many(daemon, clients=60, rounds=60, depth=20):
             if connection is shooter:
                 snapshots += 1
                 expect(result, 0, "a snapshot among others")
-                if waiting > 1:
+                shooting = waiting > 1
+                if shooting:
                     shooter.send(request(0, SNAPSHOT))
                 continue
             waiting -= 1
