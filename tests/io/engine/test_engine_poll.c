@@ -15,6 +15,7 @@ static int enter(void **state)
     return 0;
 }
 
+/* It is for what is due; and for a moment, too, after a poll that asked the engine's thread for its turn. */
 static bool readable(const struct rig *rig)
 {
     struct pollfd fd = {.fd = twostate_engine_fd(rig->engine), .events = POLLIN};
@@ -54,7 +55,7 @@ static void in_the_poller(void **state)
         assert_int_equal(requests_of(rig), MOST - made);
     }
     check_some(records, MOST);
-    assert_false(readable(rig));
+    AWAIT(!readable(rig));
     assert_int_equal(twostate_engine_poll(rig->engine, 7), 0);
 }
 
@@ -70,7 +71,7 @@ static void order_and_descriptor(void **state)
     holding_start(&holding, rig->engine);
     for (int i = 0; i < 4; i++)
         assert_int_equal(read_block(rig, i, TWOSTATE_IO_DIRECT, &records[i]), 0);
-    assert_false(readable(rig));
+    AWAIT(!readable(rig));
     assert_int_equal(twostate_engine_poll(rig->engine, 10), 0);
     for (int i = 0; i < 4; i++) {
         holding_release(&holding, release[i], 0, 0);
@@ -84,11 +85,11 @@ static void order_and_descriptor(void **state)
     assert_int_equal(load(&records[2].calls), 1);
     assert_true(readable(rig));
     assert_int_equal(twostate_engine_poll(rig->engine, UINT_MAX), 3);
-    assert_false(readable(rig));
+    AWAIT(!readable(rig));
     for (int i = 0; i < 4; i++)
         assert_int_equal(records[i].turn, turn[i]);
     assert_int_equal(read_block(rig, 0, TWOSTATE_IO_DIRECT, &(struct record){0}), 0);
-    assert_false(readable(rig));
+    AWAIT(!readable(rig));
     holding_release(&holding, 0, 0, 0);
     assert_true(readable(rig)); /* again */
     assert_int_equal(twostate_engine_poll(rig->engine, 1), 1);
@@ -158,7 +159,7 @@ static void due_meanwhile(void **state)
     assert_int_equal(twostate_file_close(rig->file), 0);
     rig->file = NULL;
     assert_int_equal(chain.last, -EBADF);
-    assert_false(readable(rig));
+    AWAIT(!readable(rig));
     holding_stop(&holding, rig->engine);
 }
 
@@ -207,7 +208,7 @@ static void two_pollers(void **state)
         assert_int_equal(load(&records[i].calls), 1);
         assert_int_equal(records[i].result, BLOCK);
     }
-    assert_false(readable(rig));
+    AWAIT(!readable(rig));
     free(records);
 }
 
@@ -344,7 +345,7 @@ static void close_beside_a_poller(void **state)
     }
     store(&end, 1);
     task_join(&poller.task);
-    assert_false(readable(rig));
+    AWAIT(!readable(rig));
 }
 
 #define POLL_TEST(name) cmocka_unit_test_setup_teardown(name, enter, rig_leave)
