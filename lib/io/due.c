@@ -24,8 +24,8 @@ struct due {
     pthread_cond_t changed; /* for due_wait_ and due_await_ */
     struct cds_list_head jobs;
     unsigned count;
-    unsigned awaiting; /* threads in due_await_ */
-    unsigned dozing;   /* threads that wait elsewhere, whom this wakes: */
+    uint32_t pokes;  /* so far; atomic for who looks without the mutex */
+    unsigned dozing; /* threads that wait elsewhere, whom this wakes: */
     void (*wake)(void *arg);
     void *wake_arg;
     bool watched; /* somebody has asked for the descriptor */
@@ -255,24 +255,29 @@ static struct timespec from_now(int64_t ns)
     return at;
 }
 
-void due_await_(struct due *due, int64_t ns)
+void due_await_(struct due *due, uint32_t pokes, int64_t ns)
 {
     const struct timespec until = from_now(ns == INT64_MAX ? 0 : ns);
 
     pthread_mutex_lock(&due->mutex);
-    due->awaiting++;
-    if (due->count == 0 && ns == INT64_MAX)
+    if (due->count > 0 || due->pokes != pokes)
+        ns = 0;
+    if (ns == INT64_MAX)
         pthread_cond_wait(&due->changed, &due->mutex);
-    else if (due->count == 0)
+    else if (ns > 0)
         pthread_cond_timedwait(&due->changed, &due->mutex, &until);
-    due->awaiting--;
     pthread_mutex_unlock(&due->mutex);
 }
 
 void due_poke_(struct due *due)
 {
     pthread_mutex_lock(&due->mutex);
-    if (due->awaiting > 0)
-        pthread_cond_broadcast(&due->changed);
+    __atomic_store_n(&due->pokes, due->pokes + 1, __ATOMIC_RELEASE);
+    pthread_cond_broadcast(&due->changed);
     pthread_mutex_unlock(&due->mutex);
+}
+
+uint32_t due_pokes_(const struct due *due)
+{
+    return __atomic_load_n(&due->pokes, __ATOMIC_ACQUIRE);
 }

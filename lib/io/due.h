@@ -51,9 +51,10 @@ void due_rise_(struct due *due);
 
 /*
  * For one that waits here, for so many ns (INT64_MAX: without a limit): returns when one is due, or
- * due_poke_ is called, or for no reason.
+ * due_poke_ has been called since it had been called `pokes` times, or for no reason.
  */
-void due_await_(struct due *due, int64_t ns);
+void due_await_(struct due *due, uint32_t pokes, int64_t ns);
 void due_poke_(struct due *due);
+uint32_t due_pokes_(const struct due *due);
 
 #endif

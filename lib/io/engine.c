@@ -247,6 +247,7 @@ static void wake_poller(void *backend)
 static void await_due(struct twostate_engine *engine, int64_t ns)
 {
     struct backend *backend = engine->backend;
+    const uint32_t pokes = due_pokes_(engine->due); /* before it sees that another is there */
     struct backend_op *op = NULL;
     struct backend_op *next = NULL;
     CDS_LIST_HEAD(completed);
@@ -255,7 +256,7 @@ static void await_due(struct twostate_engine *engine, int64_t ns)
     if (!backend->ops->enter || due_by_threads_(engine->due) ||
         !backend->ops->enter(backend, ns > 0)) {
         if (ns > 0)
-            due_await_(engine->due, ns);
+            due_await_(engine->due, pokes, ns);
         return;
     }
     dozes = ns > 0 && due_doze_(engine->due, wake_poller, backend);
