@@ -61,31 +61,30 @@ static void parse_arguments(struct command_line *line, int argc, char **argv)
 }
 
 /* All of it, with a zero behind. */
-static char *read_text(const char *path)
+static void read_text(char **text, const char *path)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
     size_t length = 0, room = 4096;
-    char *text = zalloc(1, room);
 
     if (file == NULL)
         die("%s: %s", path, strerror(errno));
+    *text = zalloc(1, room);
     for (;;) {
-        length += fread(text + length, 1, room - length - 1, file);
+        length += fread(*text + length, 1, room - length - 1, file);
         if (length + 1 < room)
             break;
         room *= 2;
-        text = realloc(text, room);
-        if (text == NULL)
+        *text = realloc(*text, room);
+        if (*text == NULL)
             die("out of memory");
     }
     if (ferror(file))
         die("%s: %s", path, strerror(errno));
-    text[length] = '\0';
-    if (strlen(text) != length)
+    (*text)[length] = '\0';
+    if (strlen(*text) != length)
         die("%s: is not a text", path);
     if (file != stdin)
         fclose(file);
-    return text;
 }
 
 static bool is_blank(char c)
@@ -250,7 +249,7 @@ void jobs_parse(struct jobs *jobs, int argc, char **argv)
     *jobs = (struct jobs){0};
     parse_arguments(&line, argc, argv);
     options_default(&reader.global);
-    jobs->text = read_text(line.job_file);
+    read_text(&jobs->text, line.job_file);
     read_lines(&reader, line.job_file);
     finish(jobs, &line);
 }
