@@ -3,7 +3,7 @@
 # usage: scripts.sh SCRIPT.bt PROGRAM WITH_SDT PATTERN...
 # Traces the program with the script until each pattern is found in a map of its output (maps are
 # matched as one line each). How long it takes to attach depends on the machine: so it tries again,
-# longer.
+# longer; with a new process, for once it found no stack of one process, however often it tried.
 set -eu
 script=$1 program=$2 with_sdt=$3
 shift 3
@@ -25,9 +25,6 @@ traced=
 trap '[ -z "$traced" ] || kill "$traced" 2>/dev/null || :; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-"$program" &
-traced=$!
-
 found_all()
 {
     tr -s ' \n' ' ' <"$work/out" | sed 's/@[a-zA-Z_]*[:[]/\n&/g' >"$work/maps"
@@ -37,11 +34,15 @@ found_all()
 }
 
 for seconds in 2 5 10 20 40 60; do
+    "$program" &
+    traced=$!
     timeout -s INT "$seconds" bpftrace -p "$traced" "$script" >"$work/out" 2>&1 || :
     if found_all "$@"; then
         cat "$work/out"
         exit 0
     fi
+    kill "$traced" 2>/dev/null || :
+    wait "$traced" || :
 done
 cat "$work/out"
 echo "FAILED: not all of these are there: $*"
