@@ -208,6 +208,7 @@ void reorder_leave(struct reorder *r)
 void reorder_cut(struct reorder *r, uint32_t unit)
 {
     pthread_mutex_lock(&r->mutex);
-    r->unit = unit;
+    if (r->unit < unit)
+        r->unit = unit;
     pthread_mutex_unlock(&r->mutex);
 }

@@ -15,7 +15,10 @@ struct twostate_engine;
 
 /* The engine has no files open, at both ends. */
 struct reorder *reorder_enter(struct twostate_engine *engine, uint64_t seed);
-/* Transfers are cut short at multiples of unit bytes; 0, as at the beginning: they aren't. */
+/*
+ * Transfers are cut short at multiples of unit bytes, the largest that was told; 0, as at the beginning:
+ * they aren't. A file whose blocks are shared may have larger ones when it is opened again.
+ */
 void reorder_cut(struct reorder *reorder, uint32_t unit);
 void reorder_leave(struct reorder *reorder);
 

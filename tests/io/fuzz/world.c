@@ -56,12 +56,17 @@ void world_compare(const struct world *w, const char *what, const void *real, co
 static void open_file(struct world *w, struct file *file, enum twostate_cache cache, int64_t folio)
 {
     const struct twostate_file_options options = {.cache = cache, .folio = (unsigned)folio};
+    struct twostate_file_stat stat = {0};
     const int result =
         twostate_file_open_with(w->engine, file->path, O_RDWR, 0, &options, &file->file);
 
     if (result)
         world_fail(w, "open: %s", strerror(-result));
     file->cache = cache;
+    twostate_stat(file->file, &stat);
+    w->has_direct = stat.direct_offset > 0;
+    if (w->reorder)
+        reorder_cut(w->reorder, stat.direct_offset);
 }
 
 static void close_file(struct world *w, struct file *file)
@@ -137,18 +142,12 @@ static void create_engine(struct world *w)
 void world_enter(struct world *w, const struct setup *setup, const struct place *place,
                  struct report *report)
 {
-    struct twostate_file_stat stat = {0};
-
     w->setup = setup;
     w->report = report;
     flights_init(&w->flights);
     create_engine(w);
     for (unsigned i = 0; i < 2; i++)
         create_file(w, i, place);
-    twostate_stat(w->files[0].file, &stat);
-    w->has_direct = stat.direct_offset > 0;
-    if (w->reorder)
-        reorder_cut(w->reorder, stat.direct_offset);
 }
 
 /* All of it, twice, through the engine. */
