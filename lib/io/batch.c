@@ -209,7 +209,7 @@ void batch_add_(struct pass *pass, struct folio *folio, uint32_t first, uint32_t
 
 /*
  * Their memory is 2.5 % of the budget at most, but for the smallest. Huge pages save what the kernel does for
- * each page of a write, and one write is one request to the disk: that takes at most so many pieces.
+ * each page of a write, and few writes are split: a request to the disk has at most so many pieces.
  */
 int batches_create_(struct user_engine *user)
 {
